@@ -1,0 +1,68 @@
+"""The nouns that every other room speaks of. Import them from here."""
+
+from armillary.core.episode import Batch, Episode
+from armillary.core.errors import (
+    ArmillaryError,
+    CheckpointError,
+    ConfigError,
+    DataError,
+    InterruptedRun,
+    StorageError,
+    VideoError,
+    WorldError,
+)
+from armillary.core.frames import to_disk, to_model
+from armillary.core.metric import Estimate, Metric, bootstrap
+from armillary.core.planner import Objective, Plan, Planner
+from armillary.core.policy import Policy
+from armillary.core.state import State, concatenate
+from armillary.core.world import (
+    Action,
+    Embeds,
+    Loss,
+    Phase,
+    Prompt,
+    Renders,
+    Rewards,
+    Trainable,
+    World,
+    WorldSpec,
+    require,
+    seeded,
+)
+
+__all__ = [
+    "Action",
+    "ArmillaryError",
+    "Batch",
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "Embeds",
+    "Episode",
+    "Estimate",
+    "InterruptedRun",
+    "Loss",
+    "Metric",
+    "Objective",
+    "Phase",
+    "Plan",
+    "Planner",
+    "Policy",
+    "Prompt",
+    "Renders",
+    "Rewards",
+    "State",
+    "StorageError",
+    "Trainable",
+    "VideoError",
+    "World",
+    "WorldError",
+    "WorldSpec",
+    "bootstrap",
+    "concatenate",
+    "require",
+    "seeded",
+    "to_disk",
+    "to_model",
+]

@@ -1,0 +1,1 @@
+"""Episodes on disk, video in and out, the frame cache and the windows that training reads."""

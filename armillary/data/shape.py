@@ -1,0 +1,33 @@
+"""What a model must know of the data before it is built, and which data a run is about."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which recordings a run learns from, and how it looks at them.
+
+    `camera` empty means the dataset's first. `stride` frames make one step of the model (their actions are joined);
+    0 means the stride that brings a step nearest to 0.1 s. The last `test_fraction` of the episodes is never seen in
+    training; of the rest, the last `validation_fraction` chooses the best checkpoint.
+    """
+
+    camera: str = ""
+    height: int = 64
+    width: int = 64
+    stride: int = 0
+    test_fraction: float = 0.2
+    validation_fraction: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataShape:
+    """Sizes and scales read from the training episodes (after the stride was applied)."""
+
+    height: int
+    width: int
+    action_size: int
+    action_mean: tuple[float, ...]
+    action_std: tuple[float, ...]
+    seconds_per_step: float
+    has_rewards: bool

@@ -1,0 +1,1 @@
+"""The one training loop: data order, precision, checkpoints, resume, many processes."""

@@ -1,0 +1,1 @@
+"""Tiny vectorised worlds whose truth is known exactly."""
