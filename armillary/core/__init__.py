@@ -8,6 +8,7 @@ from armillary.core.errors import (
     DataError,
     InterruptedRun,
     StorageError,
+    TrainingError,
     VideoError,
     WorldError,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "State",
     "StorageError",
     "Trainable",
+    "TrainingError",
     "VideoError",
     "World",
     "WorldError",

@@ -29,5 +29,9 @@ class WorldError(ArmillaryError, ValueError):
     """A world was asked for something outside its spec, or breaks the World contract."""
 
 
+class TrainingError(ArmillaryError):
+    """Training cannot go on: the loss or its gradient is no longer a number. Exit code 1."""
+
+
 class InterruptedRun(ArmillaryError):
     """The person pressed Ctrl-C; a checkpoint was written and the run can be resumed. Exit code 130."""

@@ -1,0 +1,41 @@
+"""MODEL_CARD.md in Hugging Face's style; what nobody has said yet is flagged, not left out."""
+
+from collections.abc import Mapping
+
+MISSING = "**[missing: please fill in]**"
+
+
+def model_card(family: str, config: Mapping[str, object], replay: str, environment: Mapping[str, object], results: Mapping[str, object]) -> str:
+    """The card of a run as Markdown with YAML front matter."""
+    data = config.get("data_path") or MISSING
+    measured = "\n".join(f"| {name} | {value} |" for name, value in results.items()) or f"| {MISSING} | |"
+    packages = environment.get("packages") or {}
+    return f"""---
+library_name: armillary
+tags: [world-model, {family}]
+license: {MISSING.strip("*")!r}
+---
+# {family} world model
+
+| | |
+|---|---|
+| family | {family} |
+| trained on | {data} |
+| licence of the data | {MISSING} |
+| intended use | {MISSING} |
+| out-of-scope use | {MISSING} |
+| known limits and risks | {MISSING} |
+| contact | {MISSING} |
+
+## Results
+| what | value |
+|---|---|
+{measured}
+
+## Make it again
+```
+{replay or MISSING}
+```
+Armillary {environment.get("armillary")}, Python {environment.get("python")}, torch {packages.get("torch")}, commit {environment.get("git_commit") or MISSING}\
+{" with uncommitted changes" if environment.get("git_dirty") else ""}. The whole configuration is in config.json, every step in metrics.jsonl.
+"""
