@@ -1,6 +1,5 @@
 """Opening and strictly decoding one video file. Runs inside the decode child: imports PyAV and numpy only, never torch."""
 
-import hashlib
 import logging
 import math
 from collections.abc import Iterator
@@ -119,16 +118,15 @@ def _beyond(what: str, value: float, cap: float):
 
 
 def probe(video: OpenVideo, span_s: list[float] | None) -> dict:
-    """Count, time and hash the packets, without decoding."""
+    """Count and time the packets, without decoding."""
     first, last = video.span_pts(span_s)
-    digest, stamps, total = hashlib.sha256(), [], 0
+    stamps, total = [], 0
     for packet in video.packets(first, last):
         if not packet.size:
             continue
         total += 1
         if packet.is_discard or not (packet.pts is None or first <= packet.pts < last):
             continue
-        digest.update(bytes(packet))
         stamps.append(packet.pts if packet.pts is not None else packet.dts or 0)
         check_growth(video, len(stamps))
     if span_s is None:
@@ -144,7 +142,6 @@ def probe(video: OpenVideo, span_s: list[float] | None) -> dict:
         "frames": len(stamps),
         "first_s": min(stamps) * base,
         "last_s": max(stamps) * base,
-        "packets_sha256": digest.hexdigest(),
     }
 
 

@@ -15,9 +15,8 @@ from armillary.data.video.worker import request
 class VideoInfo:
     """What a video file says, checked against the packets that are really in it.
 
-    `frames` counts packets (of the span, if one was asked for), `first_s` and `last_s` are the presentation times of
-    the first and last of them, `packets_sha256` hashes the compressed bytes in file order: it is the same when the
-    same packets sit in another container file.
+    `frames` counts packets (of the span, if one was asked for), `first_s` and `last_s` are when the first and last of
+    them are shown.
     """
 
     codec: str
@@ -27,7 +26,6 @@ class VideoInfo:
     frames: int
     first_s: float
     last_s: float
-    packets_sha256: str
 
 
 def probe_video(
