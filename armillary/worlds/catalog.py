@@ -1,0 +1,28 @@
+"""The worlds in the package by name. Modules are imported only when asked for, so that a name costs nothing."""
+
+import difflib
+import importlib
+
+from armillary.core import ConfigError
+
+FAMILIES: dict[str, str] = {"vmc": "armillary.worlds.vmc"}
+SMALL: dict[str, tuple[str, str]] = {
+    "two-rooms": ("armillary.worlds.small.two_rooms", "TwoRooms"),
+    "pusher": ("armillary.worlds.small.pusher", "Pusher"),
+    "bouncing-balls": ("armillary.worlds.small.bouncing_balls", "BouncingBalls"),
+    "platformer": ("armillary.worlds.small.platformer", "Platformer"),
+}
+
+
+def build_small(name: str, **options):
+    """A small world by its name; `options` are its constructor's (all take `size`, the picture's side in pixels).
+
+    >>> build_small("pusher", size=32).spec.observation_space.shape
+    (32, 32, 3)
+    """
+    if name not in SMALL:
+        near = difflib.get_close_matches(name, SMALL, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"there is no small world {name!r}{hint} (choose one of {', '.join(SMALL)})")
+    module, attribute = SMALL[name]
+    return getattr(importlib.import_module(module), attribute)(**options)

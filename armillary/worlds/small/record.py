@@ -1,0 +1,111 @@
+"""Recording a small world: data for a first run with no data at hand.
+
+The demo's world is `pusher`: everything that moves is moved by the actions, in two ways that a model must tell apart
+(the disc at once, the block only through contact), the moving parts are large (10 and 15 of 64 pixels), and nothing is chaotic.
+In `two-rooms` little moves, `bouncing-balls` is chaotic, and the `platformer` scrolls, which is harder than a first demo should be.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+
+import gymnasium
+import numpy as np
+import torch
+
+from armillary.core import ConfigError, Episode, Policy, Prompt, Rewards, seeded, to_disk
+from armillary.worlds.catalog import build_small
+from armillary.worlds.small.policies import Mixed, Sticky, Uniform, go_to_place, push_to_goal, push_to_place, through_door
+
+DEMO_WORLD = "pusher"
+CAMERA = "observation.images.view"
+EPISODES_AT_ONCE = 32
+TASKS: dict[str, str] = {
+    "two-rooms": "Go through the door to the goal.",
+    "pusher": "Push the block onto the goal.",
+    "bouncing-balls": "Keep the first ball moving.",
+    "platformer": "Collect coins and reach the flag.",
+}
+_MIXED: dict[str, Callable[[], Policy]] = {
+    "two-rooms": lambda: Mixed(aims=(go_to_place, through_door, through_door)),
+    "pusher": lambda: Mixed(aims=(go_to_place, push_to_place, push_to_place, push_to_goal)),
+    "bouncing-balls": lambda: Mixed(aims=()),
+    "platformer": lambda: Sticky(weights=(0.05, 0.1, 0.3, 0.05, 0.1, 0.4)),
+}
+
+
+def record_episodes(
+    name: str = DEMO_WORLD,
+    *,
+    num_episodes: int = 60,
+    num_steps: int = 80,
+    seed: int = 0,
+    size: int = 64,
+    theme: str = "",
+    policy: str = "mixed",
+    layout: Mapping[str, object] | None = None,
+) -> list[Episode]:
+    """Episodes of `num_steps` frames of a small world, all different, the same for the same seed.
+
+    `theme` is a theme's name, "random" (one per episode) or "" for the world's own. `policy` is "mixed" (scripted and random
+    motion in turn) or "uniform" (a fresh random action each step). `layout` fixes or randomises factors.
+    Recording goes on past the end of a task: `terminated[t]` says that the task ended by action `t`. `state` is the exact
+    state, as the world embeds it.
+    """
+    world = build_small(name, size=size)
+    if policy not in ("mixed", "uniform"):
+        raise ConfigError(f"policy must be 'mixed' or 'uniform', received {policy!r}")
+    if num_episodes < 1 or num_steps < 2:
+        raise ConfigError(f"needs at least 1 episode of 2 steps, received {num_episodes} of {num_steps}")
+    actor = _MIXED[name]() if policy == "mixed" else Uniform(world.spec.action_space)
+    layout = dict(layout or {}) | ({"theme": theme} if theme else {})
+    rng = seeded(seed)
+    episodes: list[Episode] = []
+    while len(episodes) < num_episodes:
+        prompt = Prompt(batch_size=min(EPISODES_AT_ONCE, num_episodes - len(episodes)), layout=layout)
+        columns = _record(world, actor, prompt, num_steps, rng)
+        for row in range(prompt.batch_size):
+            episodes.append(_episode({key: value[row] for key, value in columns.items()}, world, TASKS[name], len(episodes)))
+    return episodes
+
+
+@torch.no_grad()
+def _record(world, actor: Policy, prompt: Prompt, num_steps: int, rng: torch.Generator) -> dict[str, np.ndarray]:
+    """Columns `b t ...` of what was seen, done and earned."""
+    state, memory = world.start(prompt, rng), actor.start(prompt.batch_size)
+    found: dict[str, list[np.ndarray]] = {key: [] for key in ("frames", "state", "actions", "rewards", "terminated")}
+    for _ in range(num_steps):
+        position = world.embed(state)
+        action, memory = actor.act(position, memory, rng)
+        found["frames"].append(to_disk(world.render(state)["rgb"]))
+        found["state"].append(position.numpy())
+        found["actions"].append(_as_columns(action, world.spec.action_space))
+        state = world.step(state, action, rng)
+        if isinstance(world, Rewards):
+            reward, going = world.reward(state)
+            found["rewards"].append(reward.numpy())
+            found["terminated"].append((going < 0.5).numpy())
+    return {key: np.stack(values, axis=1) for key, values in found.items() if values}
+
+
+def _as_columns(action: torch.Tensor, space: gymnasium.Space) -> np.ndarray:
+    """Float32 columns `b a`: a Discrete action becomes one-hot, which is what a model of actions wants."""
+    if isinstance(space, gymnasium.spaces.Discrete):
+        return np.eye(int(space.n), dtype=np.float32)[action.numpy()]
+    return action.numpy().astype(np.float32)
+
+
+def _episode(columns: dict[str, np.ndarray], world, task: str, index: int) -> Episode:
+    columns = {key: np.ascontiguousarray(value) for key, value in columns.items()}
+    digest = hashlib.sha256()
+    for key, value in columns.items():
+        digest.update(f"{key} {value.dtype} {value.shape};".encode())
+        digest.update(value.tobytes())
+    frames = columns.pop("frames")
+    return Episode(
+        frames={CAMERA: frames},
+        seconds_per_step=world.spec.seconds_per_step,
+        task=task,
+        index=index,
+        content_hash=digest.hexdigest(),
+        **columns,
+    )
