@@ -1,0 +1,35 @@
+"""The settings of a V-M-C run, and the world that they build."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from armillary.data.shape import DataConfig, DataShape
+from armillary.train.config import TrainConfig
+from armillary.worlds.vmc.world import ModelConfig, VmcWorld
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that decides a V-M-C run, besides the data itself."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+
+
+PUBLISHED = ModelConfig(
+    decoding="global",
+    predicts="latent",
+    latent_size=32,
+    vision_share=0.5,
+    memory_share=0.5,
+    other_looks=0.0,
+    temperature=1.0,
+)
+
+PRESETS: Mapping[str, Config] = {"default": Config(), "published": Config(model=PUBLISHED)}
+
+
+def build(config: Config, shape: DataShape) -> VmcWorld:
+    """A V-M-C world with fresh weights for data of this shape."""
+    return VmcWorld(config.model, shape)

@@ -1,0 +1,270 @@
+"""V and M as a World: what the robot will see if it moves so."""
+
+from dataclasses import dataclass
+
+import gymnasium
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from armillary.core import (
+    Batch,
+    Embeds,
+    Loss,
+    Phase,
+    Prompt,
+    Renders,
+    Rewards,
+    State,
+    Trainable,
+    World,
+    WorldError,
+    WorldSpec,
+    require,
+)
+from armillary.data.shape import DataShape
+from armillary.worlds.vmc import losses
+from armillary.worlds.vmc.augment import other_look
+from armillary.worlds.vmc.model import ContextDecoder, Encoder, GlobalDecoder, Memory, Mixture, draw_noise
+
+FRAMES_PER_WINDOW = 4  # drawing costs most: a few frames of each window teach as much as all
+ACTION_LIMIT_STD = 5.0  # commands are standardised by the training data's and cut off here: beyond it nothing was learned
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Sizes and variants of V-M-C.
+
+    `decoding`: "context" draws a picture as a change of the last real one; "global" from the latent alone, as published.
+    `predicts`: M's means are the next latent ("latent", as published) or its difference from this one ("change").
+    `temperature` scales M's uncertainty in dreams (0: the expected latent; the paper's Doom dreams used 1.15).
+    `vision_share`, `memory_share` of the steps train V alone and M alone on V's latents, as published; what is left trains
+    both through whole dreams of `dream_steps` steps from up to `context_steps` real frames. `other_looks` is the
+    probability that a training window is shown in another look (colour, texture, shift).
+    """
+
+    decoding: str = "context"
+    predicts: str = "change"
+    latent_size: int = 64
+    hidden_size: int = 256
+    num_mixtures: int = 5
+    temperature: float = 0.0
+    context_steps: int = 6
+    dream_steps: int = 20
+    vision_share: float = 0.15
+    memory_share: float = 0.0
+    other_looks: float = 0.5
+    batch_size: int = 8
+    vision_batch_size: int = 32
+    learning_rate: float = 1e-3
+
+    def __post_init__(self):
+        if self.decoding not in ("context", "global"):
+            raise ValueError(f"model.decoding must be context or global, received {self.decoding!r}")
+        if self.predicts not in ("change", "latent"):
+            raise ValueError(f"model.predicts must be change or latent, received {self.predicts!r}")
+        if self.temperature < 0:
+            raise ValueError(f"model.temperature must be >= 0, received {self.temperature}")
+        if not 0 <= self.vision_share + self.memory_share <= 1 or min(self.vision_share, self.memory_share) < 0:
+            raise ValueError(
+                f"model.vision_share and model.memory_share must be >= 0 and sum to at most 1, "
+                f"received {self.vision_share} and {self.memory_share}"
+            )
+
+
+@dataclass(frozen=True)
+class VmcState(State):
+    """Where a dream is: V's latent, M's LSTM state, and the last picture that was really seen."""
+
+    latent: Float[Tensor, "b z"]
+    hidden: Float[Tensor, "b n"]
+    cell: Float[Tensor, "b n"]
+    context: Float[Tensor, "b 3 h w"]
+
+
+class VmcWorld(nn.Module, World[VmcState], Renders, Embeds, Rewards, Trainable):
+    """World Models (arXiv:1803.10122): V sees, M remembers and foresees. C, the controller, acts on `embed`."""
+
+    def __init__(self, config: ModelConfig, shape: DataShape):
+        super().__init__()
+        self.config = config
+        sizes = {"height": shape.height, "width": shape.width, "latent_size": config.latent_size}
+        self.vision_encoder = Encoder(**sizes)
+        self.vision_decoder = (ContextDecoder if config.decoding == "context" else GlobalDecoder)(**sizes)
+        self.memory = Memory(
+            latent_size=config.latent_size,
+            action_size=shape.action_size,
+            hidden_size=config.hidden_size,
+            num_mixtures=config.num_mixtures,
+            residual=config.predicts == "change",
+        )
+        self.register_buffer("action_mean", torch.tensor(shape.action_mean, dtype=torch.float32))
+        self.register_buffer("action_std", torch.tensor(shape.action_std, dtype=torch.float32))
+        self.spec = _spec(config, shape)
+        self.phase = self.phases()[0].name
+
+    def start(self, prompt: Prompt, rng: Generator) -> VmcState:
+        """From the last real frames (at least one; `context_steps` of them are best) and the actions between them."""
+        require(prompt, "frames")
+        count, steps = prompt.frames.shape[:2]
+        expected = (3, *self.spec.observation_space.shape[:2])
+        if tuple(prompt.frames.shape[2:]) != expected or steps < 1:
+            raise WorldError(f"the prompt's frames must be b t {expected}, received {tuple(prompt.frames.shape)}")
+        actions = self.action_mean.expand(count, steps - 1, -1) if prompt.actions is None else prompt.actions
+        if tuple(actions.shape) != (count, steps - 1, len(self.action_mean)):
+            raise WorldError(
+                f"{steps} context frames need {steps - 1} actions of size {len(self.action_mean)} between them, "
+                f"received {tuple(actions.shape)}"
+            )
+        latent = self.vision_encoder(prompt.frames.flatten(0, 1)).mean.unflatten(0, (count, steps))
+        hidden, cell = self.listen(latent[:, :-1], self.standardise(actions))
+        return VmcState(latent=latent[:, -1], hidden=hidden, cell=cell, context=prompt.frames[:, -1])
+
+    def step(self, state: VmcState, action: Float[Tensor, "b a"], rng: Generator) -> VmcState:
+        if tuple(action.shape) != (state.batch_size, len(self.action_mean)):
+            raise WorldError(f"actions must be {(state.batch_size, len(self.action_mean))}, received {tuple(action.shape)}")
+        uniform, normal = draw_noise(state.latent.shape, rng)
+        return self.imagine(state, self.standardise(action), uniform, normal)[0]
+
+    def observe(self, state: VmcState, action: Float[Tensor, "b a"], observation: Float[Tensor, "b 3 h w"], rng: Generator) -> VmcState:
+        """M keeps what it remembers, V looks again, and the context becomes what was seen."""
+        carry, _ = self.memory(state.latent, self.standardise(action), (state.hidden, state.cell))
+        return VmcState(latent=self.vision_encoder(observation).mean, hidden=carry[0], cell=carry[1], context=observation)
+
+    def render(self, state: VmcState) -> dict[str, Float[Tensor, "b 3 h w"]]:
+        return {"rgb": self.vision_decoder(state.latent, state.context)}
+
+    def embed(self, state: VmcState) -> Float[Tensor, "b d"]:
+        """[z, h]: what the published controller acts on."""
+        return torch.cat([state.latent, state.hidden], dim=-1)
+
+    def reward(self, state: VmcState) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
+        return self.memory.reward(state.hidden)[:, 0], torch.sigmoid(-self.memory.done(state.hidden)[:, 0])
+
+    def imagine(
+        self, state: VmcState, action: Float[Tensor, "b a"], uniform: Float[Tensor, "b z"], normal: Float[Tensor, "b z"]
+    ) -> tuple[VmcState, Mixture]:
+        """One pure step on a standardised action with noise already drawn, and the density that the latent came from."""
+        carry, density = self.memory(state.latent, action, (state.hidden, state.cell))
+        latent = density.sample(self.config.temperature, uniform, normal)
+        return VmcState(latent=latent, hidden=carry[0], cell=carry[1], context=state.context), density
+
+    def phases(self) -> tuple[Phase, ...]:
+        """V alone, M alone on V's latents, then whole dreams; a phase without a share is left out."""
+        config = self.config
+        num_frames = config.context_steps + config.dream_steps
+        dream_share = 1.0 - config.vision_share - config.memory_share
+        settings = {"num_frames": num_frames, "learning_rate": config.learning_rate}
+        phases = (
+            Phase(name="vision", share=config.vision_share, batch_size=config.vision_batch_size, **settings),
+            Phase(name="memory", share=config.memory_share, batch_size=config.batch_size, **settings),
+            Phase(name="dream", share=dream_share, batch_size=config.batch_size, **settings),
+        )
+        return tuple(phase for phase in phases if phase.share > 1e-9)
+
+    def begin_phase(self, name: str) -> None:
+        self.phase = name
+        for module in (self.vision_encoder, self.vision_decoder):
+            module.requires_grad_(name in ("vision", "dream"))
+        self.memory.requires_grad_(name in ("memory", "dream"))
+
+    def loss(self, batch: Batch, rng: Generator) -> Loss:
+        if self.phase == "vision":
+            return self._vision_loss(batch, rng)
+        return self._memory_loss(batch, rng) if self.phase == "memory" else self._dream_loss(batch, rng)
+
+    def _look(self, frames: Float[Tensor, "b t 3 h w"], rng: Generator) -> Float[Tensor, "b t 3 h w"]:
+        return other_look(frames, self.config.other_looks, rng) if self.config.other_looks > 0 else frames
+
+    def _vision_loss(self, batch: Batch, rng: Generator) -> Loss:
+        frames = batch.frames
+        chosen = losses.take(frames, losses.choose_frames(len(frames), FRAMES_PER_WINDOW, 0, frames.shape[1], rng))
+        if self.config.decoding == "global":
+            return losses.published_vision_loss(self.vision_encoder, self.vision_decoder, self._look(chosen, rng), rng)
+        context = frames[:, self.config.context_steps - 1 : self.config.context_steps]
+        seen = self._look(torch.cat([context, chosen], dim=1), rng)
+        return losses.context_vision_loss(self.vision_encoder, self.vision_decoder, seen[:, 1:], seen[:, 0], rng)
+
+    def _memory_loss(self, batch: Batch, rng: Generator) -> Loss:
+        """M foresees each next latent from the real ones (A.2); latents are drawn from V, so that M cannot overfit to points."""
+        frames = self._look(batch.frames, rng)
+        with torch.no_grad():
+            seen = self.vision_encoder(frames.flatten(0, 1))
+            noise = torch.randn(seen.mean.shape, generator=rng, device=rng.device)
+            latents = seen.sample(noise).unflatten(0, frames.shape[:2])
+        actions = self.standardise(batch.actions)
+        hidden = latents.new_zeros(len(latents), self.config.hidden_size)
+        carry, hiddens = (hidden, torch.zeros_like(hidden)), []
+        for t in range(frames.shape[1] - 1):
+            carry, _ = self.memory(latents[:, t], actions[:, t], carry)
+            hiddens.append(carry[0])
+        history = torch.stack(hiddens, dim=1)
+        parts = {"density": losses.density_loss(self.memory.mixture(history, latents[:, :-1]), latents[:, 1:])}
+        parts |= self._outcome_losses(history, batch, slice(0, frames.shape[1] - 1))
+        return Loss(sum(parts.values()), {name: value.detach() for name, value in parts.items()})
+
+    def _dream_loss(self, batch: Batch, rng: Generator) -> Loss:
+        """From 1 to `context_steps` real frames M dreams on; what it expects must draw what was really seen."""
+        now = self.config.context_steps  # the first frame to dream
+        first = now - self._draw_context_steps(rng)
+        chosen = losses.choose_frames(len(batch), FRAMES_PER_WINDOW, 0, batch.frames.shape[1] - now, rng)
+        future = losses.take(batch.frames[:, now:], chosen)
+        frames = self._look(torch.cat([batch.frames[:, first:now], future], dim=1), rng)
+        context, pictures = frames[:, : now - first], frames[:, now - first :].flatten(0, 1)
+        state = self.start(Prompt(batch_size=len(batch), frames=context, actions=batch.actions[:, first : now - 1]), rng)
+        states, densities = self._dream(state, self.standardise(batch.actions[:, now - 1 : -1]))
+        latents = losses.take(torch.stack([s.latent for s in states], dim=1), chosen)
+        drawn = self.vision_decoder(latents.flatten(0, 1), state.context)
+        with torch.no_grad():
+            seen = self.vision_encoder(pictures).mean.unflatten(0, chosen.shape)
+        density = Mixture(*(losses.take(torch.stack(column, dim=1), chosen) for column in zip(*densities, strict=True)))
+        parts = {
+            "pixels": losses.PIXEL_WEIGHT * (drawn - pictures).square().mean(),
+            "density": losses.DENSITY_WEIGHT * losses.density_loss(density, seen),
+        }
+        parts |= self._outcome_losses(torch.stack([s.hidden for s in states], dim=1), batch, slice(now - 1, -1))
+        return Loss(sum(parts.values()), {name: value.detach() for name, value in parts.items()})
+
+    def _dream(self, state: VmcState, actions: Float[Tensor, "b t a"]) -> tuple[list[VmcState], list[tuple[Tensor, Tensor, Tensor]]]:
+        """The states of a dream that follows the expected latent, and the densities they came from."""
+        states, densities = [], []
+        for t in range(actions.shape[1]):
+            carry, density = self.memory(state.latent, actions[:, t], (state.hidden, state.cell))
+            state = VmcState(latent=density.expected(), hidden=carry[0], cell=carry[1], context=state.context)
+            states.append(state)
+            densities.append((density.log_weight, density.mean, density.log_scale))
+        return states, densities
+
+    def _draw_context_steps(self, rng: Generator) -> int:
+        """All of `context_steps` in half of the batches, fewer in the others: a dream may start from one picture."""
+        whole, fewer = (torch.rand((), generator=rng, device=rng.device).item() for _ in range(2))
+        return self.config.context_steps if whole < 0.5 else 1 + int(fewer * self.config.context_steps)
+
+    def _outcome_losses(self, hidden: Float[Tensor, "b t n"], batch: Batch, span: slice) -> dict[str, Float[Tensor, ""]]:
+        rewards = None if batch.rewards is None else batch.rewards[:, span]
+        terminated = None if batch.terminated is None else batch.terminated[:, span]
+        return losses.outcome_loss(self.memory, hidden, rewards, terminated)
+
+    def listen(self, latents: Float[Tensor, "b t z"], actions: Float[Tensor, "b t a"]) -> tuple[Tensor, Tensor]:
+        """M's (hidden, cell) after real latents and the standardised actions taken there."""
+        hidden = latents.new_zeros(len(latents), self.config.hidden_size)
+        carry = (hidden, torch.zeros_like(hidden))
+        for t in range(latents.shape[1]):
+            carry, _ = self.memory(latents[:, t], actions[:, t], carry)
+        return carry
+
+    def standardise(self, actions: Float[Tensor, "*lead a"]) -> Float[Tensor, "*lead a"]:
+        """Zero mean and unit deviation on the training data, cut off at ACTION_LIMIT_STD."""
+        return ((actions - self.action_mean) / self.action_std).clamp(-ACTION_LIMIT_STD, ACTION_LIMIT_STD)
+
+
+def _spec(config: ModelConfig, shape: DataShape) -> WorldSpec:
+    mean, std = np.asarray(shape.action_mean, np.float32), np.asarray(shape.action_std, np.float32)
+    return WorldSpec(
+        observation_space=gymnasium.spaces.Box(0, 255, (shape.height, shape.width, 3), np.uint8),
+        action_space=gymnasium.spaces.Box(mean - ACTION_LIMIT_STD * std, mean + ACTION_LIMIT_STD * std, dtype=np.float32),
+        seconds_per_step=shape.seconds_per_step,
+        prompt=("frames",),
+        context_steps=config.context_steps,
+    )
