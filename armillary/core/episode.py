@@ -43,26 +43,26 @@ class Episode:
     def __len__(self) -> int:
         return len(self.actions)
 
-    def every(self, stride: int) -> "Episode":
-        """The same recording seen every `stride` frames.
+    def every(self, stride: int, offset: int = 0) -> "Episode":
+        """The same recording seen every `stride` frames, from frame `offset` on.
 
         The `stride` actions between two kept frames are concatenated into one of size `stride * a`, rewards are
         summed, terminations are joined by or. Frames after the last whole group are dropped.
         """
-        if stride < 1:
-            raise ValueError(f"stride must be >= 1, received {stride}")
-        if stride == 1:
+        if stride < 1 or offset < 0:
+            raise ValueError(f"stride must be >= 1 and offset >= 0, received {stride} and {offset}")
+        if stride == 1 and offset == 0:
             return self
-        count = len(self) // stride
-        if count == 0:
-            raise DataError(f"episode {self.index}: {len(self)} frames are fewer than the stride {stride}")
-        used = count * stride
+        count = (len(self) - offset) // stride
+        if count <= 0:
+            raise DataError(f"episode {self.index}: {len(self)} frames are fewer than offset {offset} + stride {stride}")
+        used = slice(offset, offset + count * stride)
 
         def keep(column):
-            return None if column is None else column[:used:stride]
+            return None if column is None else column[used][::stride]
 
         def group(column):
-            return None if column is None else column[:used].reshape(count, stride, *column.shape[1:])
+            return None if column is None else column[used].reshape(count, stride, *column.shape[1:])
 
         rewards, terminated = group(self.rewards), group(self.terminated)
         return replace(
