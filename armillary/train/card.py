@@ -1,14 +1,18 @@
 """MODEL_CARD.md in Hugging Face's style; what nobody has said yet is flagged, not left out."""
 
+import shlex
 from collections.abc import Mapping
 
 MISSING = "**[missing: please fill in]**"
 
 
-def model_card(family: str, config: Mapping[str, object], replay: str, environment: Mapping[str, object], results: Mapping[str, object]) -> str:
-    """The card of a run as Markdown with YAML front matter."""
+def model_card(config: Mapping[str, object], environment: Mapping[str, object], results: Mapping[str, object]) -> str:
+    """The card of a run, from its config.json, its environment.json and what was measured, as Markdown with YAML front matter."""
+    family, replay = config["family"], shlex.join(config["replay"])
     data = config.get("data_path") or MISSING
     measured = "\n".join(f"| {name} | {value} |" for name, value in results.items()) or f"| {MISSING} | |"
+    commit = environment.get("git_commit") or MISSING
+    dirty = " with uncommitted changes" if environment.get("git_dirty") else ""
     packages = environment.get("packages") or {}
     return f"""---
 library_name: armillary
@@ -36,6 +40,6 @@ license: {MISSING.strip("*")!r}
 ```
 {replay or MISSING}
 ```
-Armillary {environment.get("armillary")}, Python {environment.get("python")}, torch {packages.get("torch")}, commit {environment.get("git_commit") or MISSING}\
-{" with uncommitted changes" if environment.get("git_dirty") else ""}. The whole configuration is in config.json, every step in metrics.jsonl.
+Armillary {environment.get("armillary")}, Python {environment.get("python")}, torch {packages.get("torch")}, commit {commit}{dirty}.
+The whole configuration is in config.json, every step in metrics.jsonl.
 """

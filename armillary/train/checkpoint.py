@@ -1,10 +1,10 @@
 """Checkpoints: a folder of safetensors and JSON that appears whole or not at all, and a pointer that is moved last.
 
-    checkpoints/step-00000500/model.safetensors     the weights to use (averaged ones where an EMA is kept)
-                              training.safetensors  what only training needs: optimiser memory, unaveraged weights
-                              state.json            step, phase, best validation loss so far
-    checkpoints/best-00000250/model.safetensors, state.json
-    checkpoints/latest.json, best.json              {"folder": "step-00000500"}
+checkpoints/step-00000500/model.safetensors     the weights to use (averaged ones where an EMA is kept)
+                          training.safetensors  what only training needs: optimiser memory, unaveraged weights
+                          state.json            step, phase, best validation loss so far
+checkpoints/best-00000250/model.safetensors, state.json
+checkpoints/latest.json, best.json              {"folder": "step-00000500"}
 """
 
 import errno
@@ -40,7 +40,7 @@ class TrainingState:
 
 
 def save_checkpoint(root: Path, state: TrainingState, weights: Mapping[str, Tensor], training: Mapping[str, Tensor], keep: int) -> Path:
-    """Write the whole state of a run, move `latest`, and remove all but the newest `keep`. Raises StorageError, with the older ones intact."""
+    """Write the whole state of a run, move `latest`, remove all but the newest `keep`. On StorageError the older ones are intact."""
     folder = root / f"step-{state.step:08d}"
     _write(folder, state, {"model": weights, "training": training})
     write_json(root / "latest.json", {"folder": folder.name})

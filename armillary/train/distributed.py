@@ -46,8 +46,9 @@ class Group:
         return self.rank == 0
 
     def rows(self, batch_size: int) -> tuple[int, int]:
-        """This rank's rows `first:last` of the whole batch."""
-        return self.rank * batch_size // self.world_size, (self.rank + 1) * batch_size // self.world_size
+        """This rank's rows `first:last` of a batch, which `WindowSampler` shares out equally."""
+        share = batch_size // self.world_size
+        return self.rank * share, (self.rank + 1) * share
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum over all ranks."""
@@ -55,22 +56,24 @@ class Group:
             dist.all_reduce(values)
         return values
 
-    def gather(self, tensor: Tensor, batch_size: int) -> Tensor:
+    def gather(self, tensor: Tensor) -> Tensor:
         """Every rank's rows of a tensor, joined along the first axis in order."""
-        first, last = self.rows(batch_size)
-        multiple, odd = divmod(len(tensor), last - first)
-        if odd:
-            raise ValueError(f"only tensors that follow the batch can be gathered; received {len(tensor)} rows for {last - first}")
-        whole = tensor.new_zeros(multiple * batch_size, *tensor.shape[1:])
-        whole[multiple * first : multiple * last] = tensor
-        return self.sum(whole)
+        parts = [torch.empty_like(tensor) for _ in range(self.world_size)]
+        dist.all_gather(parts, tensor.contiguous())
+        return torch.cat(parts)
 
     def noise(self, rng: Generator, batch_size: int) -> AbstractContextManager:
         """Within the block, draws from `rng` are this rank's rows of the noise for the whole batch."""
         if self.world_size == 1:
             return nullcontext()
         first, last = self.rows(batch_size)
-        return ShardedNoise(rng, first=first, last=last, whole=batch_size, gather=lambda tensor: self.gather(tensor, batch_size))
+        return ShardedNoise(rng, first=first, last=last, whole=batch_size, gather=self.gather)
+
+    def agree(self, module: nn.Module) -> None:
+        """Give every rank the weights of rank 0."""
+        if self.world_size > 1:
+            for tensor in module.state_dict().values():
+                dist.broadcast(tensor, 0)
 
     def barrier(self) -> None:
         """Wait for all ranks."""

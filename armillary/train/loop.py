@@ -17,7 +17,6 @@ from armillary.nn.ema import Ema
 from armillary.train import distributed
 from armillary.train.checkpoint import TrainingState, load_weights, read_state, read_tensors, save_best, save_checkpoint
 from armillary.train.config import TrainConfig
-from armillary.train.distributed import Group
 from armillary.train.interrupt import Interrupts
 from armillary.train.optimizers import build_optimizer, optimizer_tensors, restore_optimizer
 from armillary.train.progress import Progress, Stopwatch
@@ -87,6 +86,7 @@ class _Loop:
         self.started = time.perf_counter()
         world.to(group.device)
         self._restore()
+        group.agree(world)
         self.recorder = Recorder(run, self.step, config) if group.is_main else None
 
     def run_all(self) -> FitResult:
@@ -169,11 +169,9 @@ class _Loop:
         self.world.train()
         self.live.train()
         total, parts = self._loss(batch, stretch.phase.batch_size, mixed_seed(self.config.seed, "noise", self.step))
-        means = self._means(total, parts, batch, stretch.phase.batch_size)
+        means = self._means(total, parts)
         self._require_number(means["loss"], "loss", batch)
-        # DDP and FSDP2 average over ranks as if each had as many rows as the next
-        weight = len(batch) * self.group.world_size / stretch.phase.batch_size
-        (total * weight).backward()
+        total.backward()
         limit = self.config.gradient_clip or math.inf
         norm = read_whole(nn.utils.clip_grad_norm_(list(self.trained.values()), limit)).item()
         self._require_number(norm, "size of the gradient", batch)
@@ -192,10 +190,9 @@ class _Loop:
         with autocast, self.group.noise(rng, batch_size):
             return self.call(batch.to(device), rng)
 
-    def _means(self, total: Tensor, parts: Mapping[str, Tensor], batch: Batch, batch_size: int) -> dict[str, float]:
-        """The loss and its parts over the whole batch, and whether any rank was asked to stop."""
-        share = len(batch) / batch_size
-        values = [value.detach().double() * share for value in (total, *parts.values())]
+    def _means(self, total: Tensor, parts: Mapping[str, Tensor]) -> dict[str, float]:
+        """The loss and its parts over the whole batch (ranks have equal shares of it), and whether any rank was asked to stop."""
+        values = [value.detach().double() / self.group.world_size for value in (total, *parts.values())]
         asked = torch.tensor(float(self.interrupts.asked), dtype=torch.float64, device=self.group.device)
         *sums, asked = self.group.sum(torch.stack([*values, asked])).tolist()
         self.stop = asked > 0
@@ -243,7 +240,7 @@ class _Loop:
         with self.ema.swapped() if self.ema else nullcontext():
             for seed, batch in self.validation.batches():
                 total, parts = self._loss(batch, self.validation.batch_size, seed)
-                for name, value in self._means(total, parts, batch, self.validation.batch_size).items():
+                for name, value in self._means(total, parts).items():
                     sums[name] = sums.get(name, 0.0) + value / self.validation.num_batches
             self.live.train()
             self.validation_loss = sums["loss"]

@@ -15,7 +15,7 @@ class MetricsLog:
         self.path = path
         _cut(path, step)
         with storage_errors(path):
-            self._file = open(path, "ab", buffering=0)
+            self._file = open(path, "ab", buffering=0)  # noqa: SIM115 (open as long as the run)
         self._size = path.stat().st_size
 
     def append(self, row: Mapping[str, object]) -> None:

@@ -14,7 +14,7 @@ from armillary.train.tensors import read_whole, write_whole
 class LaProp(Optimizer):
     """Adam that normalises the gradient before it averages it (arXiv:2002.04839, algorithm 1), with decoupled weight decay."""
 
-    def __init__(self, parameters, lr: float = 4e-4, betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-15, weight_decay: float = 0.0):
+    def __init__(self, parameters, *, lr: float, betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-15, weight_decay: float = 0.0):
         super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -75,7 +75,9 @@ def restore_optimizer(optimizer: Optimizer, named: Mapping[str, nn.Parameter], t
         name, key = full_name.rsplit("|", 1)
         parameter = named.get(name)
         if parameter is None or id(parameter) not in optimised:
-            raise CheckpointError(f"the checkpoint has optimiser memory for {name!r}, which this phase does not train; was the config edited?")
+            raise CheckpointError(
+                f"the checkpoint has optimiser memory for {name!r}, which this phase does not train; undo the config's edit"
+            )
         if whole.shape == parameter.shape and whole.ndim > 0:
             value = torch.zeros_like(parameter, requires_grad=False)
             write_whole(value, whole)

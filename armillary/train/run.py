@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -53,7 +52,7 @@ class RunFolder:
         run._sweep()
         environment = describe_environment()
         write_json(path / "environment.json", environment)
-        write_text(path / "MODEL_CARD.md", model_card(config["family"], config, shlex.join(config["replay"]), environment, {}))
+        write_text(path / "MODEL_CARD.md", model_card(config, environment, {}))
         write_json(path / "config.json", config)
         return run
 
@@ -108,9 +107,8 @@ class RunFolder:
 
     def write_card(self, results: Mapping[str, object]) -> None:
         """Write MODEL_CARD.md anew with measured results."""
-        config = self.config
         environment = read_json(self.path / "environment.json")
-        write_text(self.path / "MODEL_CARD.md", model_card(config["family"], config, shlex.join(config["replay"]), environment, results))
+        write_text(self.path / "MODEL_CARD.md", model_card(self.config, environment, results))
 
     def require_writer(self) -> None:
         """Raise StorageError unless this process holds the right to write."""
@@ -150,7 +148,7 @@ def _acquire(path: Path, *, must: bool) -> int | None:
         holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
         os.close(descriptor)
         if must:
-            raise StorageError(f"{path} is being written by process {holder or 'unknown'}; wait for it to end or choose another --out") from error
+            raise StorageError(f"{path} is being written by process {holder or '?'}; wait for it to end or choose another --out") from error
         return None
     if must:
         os.ftruncate(descriptor, 0)

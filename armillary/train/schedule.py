@@ -39,7 +39,7 @@ def lay_out(phases: Sequence[Phase], steps: int) -> tuple[Stretch, ...]:
     )
     for stretch in stretches:
         if stretch.num_steps < 1:
-            raise ConfigError(f"train.steps = {steps} leaves no step for phase {stretch.phase.name!r}; raise it to {2 * len(phases)} or more")
+            raise ConfigError(f"train.steps = {steps} leaves no step for phase {stretch.phase.name!r}; raise it")
     return stretches
 
 

@@ -42,6 +42,6 @@ def write_weights(module: nn.Module, tensors: Mapping[str, Tensor], source: str)
             faults.append(f"shape of {name}: the model has {tuple(targets[name].shape)}, the file {tuple(tensors[name].shape)}")
     if faults:
         shown = "\n  ".join(sorted(faults)[:20]) + ("" if len(faults) <= 20 else f"\n  and {len(faults) - 20} more")
-        raise CheckpointError(f"{source} holds the weights of another model:\n  {shown}\nbuild the model with the config that the run was made with")
+        raise CheckpointError(f"{source} holds the weights of another model:\n  {shown}\nbuild the model with the config of its own run")
     for name, target in targets.items():
         write_whole(target, tensors[name])

@@ -19,8 +19,8 @@ class ValidationSet:
         long_enough = [episode for episode in episodes if len(episode) >= phase.num_frames]
         windows = sum(len(episode) - phase.num_frames + 1 for episode in long_enough)
         self._episodes, self._camera, self._group, self._phase = long_enough, camera, group, phase
-        self.batch_size = max(min(phase.batch_size, windows), group.world_size)
-        self.num_batches = min(num_batches, windows // self.batch_size)
+        self.batch_size = min(phase.batch_size, windows) // group.world_size * group.world_size
+        self.num_batches = min(num_batches, windows // self.batch_size) if self.batch_size else 0
         if episodes and not self.num_batches:
             logger.warning("phase %s: no held-out episode has %d frames, so it is not validated", phase.name, phase.num_frames)
 

@@ -64,5 +64,5 @@ def toy_episodes(count: int = 4, length: int = 20, seed: int = 0) -> list[Episod
         for t in range(length):
             frames[t, place[0] : place[0] + 2, place[1] : place[1] + 2] = 200
             place = np.clip(place + actions[t].astype(int), 0, 6)
-        episodes.append(Episode(frames={"view": frames}, actions=actions, seconds_per_step=0.1, index=index + 10, content_hash=f"toy{index}"))
+        episodes.append(Episode(frames={"view": frames}, actions=actions, seconds_per_step=0.1, index=index + 10))
     return episodes
