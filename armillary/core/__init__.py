@@ -1,5 +1,8 @@
 """The nouns that every other room speaks of. Import them from here."""
 
+from armillary.core.check import check_world
+from armillary.core.env_world import EnvWorld
+from armillary.core.environments import WorldEnv, WorldVectorEnv
 from armillary.core.episode import Batch, Episode
 from armillary.core.errors import (
     ArmillaryError,
@@ -40,6 +43,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "Embeds",
+    "EnvWorld",
     "Episode",
     "Estimate",
     "InterruptedRun",
@@ -59,9 +63,12 @@ __all__ = [
     "TrainingError",
     "VideoError",
     "World",
+    "WorldEnv",
     "WorldError",
     "WorldSpec",
+    "WorldVectorEnv",
     "bootstrap",
+    "check_world",
     "concatenate",
     "require",
     "seeded",

@@ -35,14 +35,22 @@ class Canvas:
         self.cover(coverage.mul_(opacity) if opacity != 1.0 else coverage, colour)
 
     def disc(
-        self, center: Float[Tensor, "b 2"], radius_m: Float[Tensor, " b"] | float, colour: Float[Tensor, "b 3"], opacity: float = 1.0, blur_m: float = 0.0
+        self,
+        center: Float[Tensor, "b 2"],
+        radius_m: Float[Tensor, " b"] | float,
+        colour: Float[Tensor, "b 3"],
+        *,
+        opacity: float = 1.0,
+        blur_m: float = 0.0,
     ) -> None:
         """A filled circle."""
         dx, dy = self._offsets(center)
         radius = radius_m[:, None, None] if isinstance(radius_m, Tensor) else radius_m
         self.paint((dx.square() + dy.square()).sqrt_().sub_(radius), colour, opacity, blur_m)
 
-    def ring(self, center: Float[Tensor, "b 2"], radius_m: Float[Tensor, " b"] | float, width_m: float, colour: Float[Tensor, "b 3"]) -> None:
+    def ring(
+        self, center: Float[Tensor, "b 2"], radius_m: Float[Tensor, " b"] | float, width_m: float, colour: Float[Tensor, "b 3"]
+    ) -> None:
         """A circle's outline, `width_m` wide and centred on its radius."""
         dx, dy = self._offsets(center)
         radius = radius_m[:, None, None] if isinstance(radius_m, Tensor) else radius_m

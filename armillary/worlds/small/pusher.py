@@ -1,6 +1,7 @@
 """Pusher: a disc on a table pushes a square block to a goal pose. Table 1 m x 1 m, seen from above."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import gymnasium
 import numpy as np
@@ -52,7 +53,7 @@ class Pusher(SmallWorld[PusherState], Rewards):
     Reward: metres by which the block came nearer to the goal, plus 1 on reaching it (5 cm, 15 degrees), where the episode ends.
     """
 
-    factors = {
+    factors: ClassVar = {
         "block_mass_kg": Factor(0.2, 2.0, 0.5),
         "friction": Factor(0.05, 0.6, 0.3),
         "block_size_m": Factor(0.16, 0.3, 0.24),
