@@ -14,7 +14,7 @@ def estimate_flow(
     *,
     levels: int = 3,
     iterations: int = 4,
-    window_sigma: float = 2.0,
+    window_sigma: float = 3.0,
     stiffness: float = 1e-3,
 ) -> Float[Tensor, "b 2 h w"]:
     """Where every pixel of `first` is in `second`: `second(x + flow(x)) = first(x)`; channel 0 is x, 1 is y, in pixels.
@@ -56,9 +56,9 @@ def blur(pictures: Float[Tensor, "b c h w"], sigma: float) -> Float[Tensor, "b c
 def _lucas_kanade_step(one: Tensor, two: Tensor, flow: Tensor, window_sigma: float, stiffness: float) -> Tensor:
     """The least-squares correction of the flow in a Gaussian window around every pixel."""
     warped = sample(two, flow)
-    average = (one + warped) / 2
-    gradient_x, gradient_y = _gradient(average)
-    difference = warped - one
+    visible = _inside(flow)
+    gradient_x, gradient_y = (visible * gradient for gradient in _gradient((one + warped) / 2))
+    difference = visible * (warped - one)
     moments = torch.cat(
         [gradient_x * gradient_x, gradient_y * gradient_y, gradient_x * gradient_y, gradient_x * difference, gradient_y * difference],
         dim=1,
@@ -68,6 +68,15 @@ def _lucas_kanade_step(one: Tensor, two: Tensor, flow: Tensor, window_sigma: flo
     determinant = xx * yy - xy * xy
     step = torch.stack([xy * yd - yy * xd, xy * xd - xx * yd], dim=1) / determinant[:, None]
     return step.clamp(-1.0, 1.0)
+
+
+def _inside(flow: Float[Tensor, "b 2 h w"]) -> Float[Tensor, "b 1 h w"]:
+    """One where `x + flow(x)` lies in the picture, zero where it left: there nothing can be compared."""
+    _, _, height, width = flow.shape
+    x = flow[:, 0] + torch.arange(width, device=flow.device)
+    y = flow[:, 1] + torch.arange(height, device=flow.device)[:, None]
+    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    return inside[:, None].to(flow.dtype)
 
 
 def _gradient(gray: Float[Tensor, "b 1 h w"]) -> tuple[Tensor, Tensor]:
