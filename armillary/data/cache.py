@@ -23,8 +23,9 @@ from jaxtyping import UInt8
 from armillary.core.episode import Episode
 from armillary.core.errors import ConfigError, DataError, StorageError, VideoError
 from armillary.core.storage import storage_errors, sweep_temporary, write_atomically
+from armillary.data.remembered import cache_folder
 from armillary.data.report import EpisodeRecord, Quarantined
-from armillary.data.resize import RESIZE_VERSION, area_resize
+from armillary.data.resize import RESIZE_VERSION
 from armillary.data.video.decode import decode_video
 from armillary.data.video.limits import VideoLimits
 
@@ -42,7 +43,7 @@ class Recordings(Protocol):
         """An episode with the named cameras' pictures, all of them for None."""
 
     def clip(self, record, camera):
-        """Where an episode's pictures lie (`.path`, `.span_s`), or None when they are stored as single images."""
+        """Where an episode's pictures lie: `.path`, and `.span_s` in it or None for the whole file."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,6 @@ class FrameCache:
     built: int
 
 
-def default_root() -> Path:
-    """$ARMILLARY_CACHE, else `armillary` in the user's cache folder."""
-    chosen = os.environ.get("ARMILLARY_CACHE")
-    return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "armillary"
-
-
 def open_cache(
     dataset: Recordings,
     *,
@@ -93,7 +88,7 @@ def open_cache(
         raise ConfigError(f"there is no camera {camera!r} in this dataset; it has {', '.join(dataset.info.camera_keys) or 'none'}")
     if min(size) < 1:
         raise ConfigError(f"size must be (height, width) of at least 1 pixel, received {size}")
-    folder = (Path(root) if root is not None else default_root()) / _folder_name(camera, size)
+    folder = (Path(root) if root is not None else cache_folder() / "frames") / _folder_name(camera, size)
     builder = _Builder(dataset, camera, size, folder, limits or VideoLimits())
     missing = [record for record in dataset.episodes if builder.mapped(record) is None]
     refused = builder.build(missing, workers or len(os.sched_getaffinity(0)), on_progress or (lambda progress: None))
@@ -158,10 +153,7 @@ class _Builder:
         if self.mapped(record) is not None:
             return
         clip = self.dataset.clip(record, self.camera)
-        if clip is None:
-            frames = area_resize(self.dataset.load(record, cameras=(self.camera,)).frames[self.camera], self.size)
-        else:
-            frames = decode_video(clip.path, span_s=clip.span_s, expected_frames=record.length, size=self.size, limits=self.limits)
+        frames = decode_video(clip.path, span_s=clip.span_s, expected_frames=record.length, size=self.size, limits=self.limits)
         write_atomically(self.file(record), lambda temporary: np.save(temporary, frames, allow_pickle=False))
 
     def _check_space(self, missing: list) -> None:
@@ -176,8 +168,7 @@ class _Builder:
             )
 
     def _quarantined(self, record: EpisodeRecord, error: VideoError) -> Quarantined:
-        clip = self.dataset.clip(record, self.camera)
-        file = str(clip.path) if clip is not None else self.camera
+        file = str(self.dataset.clip(record, self.camera).path)
         reason, _, fix = str(error).removeprefix(f"{file}: ").rpartition("; ")
         return Quarantined(index=record.index, reason=reason, file=file, fix=fix)
 

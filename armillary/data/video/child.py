@@ -13,7 +13,7 @@ import sys
 import numpy as np
 
 from armillary.data.resize import area_resize
-from armillary.data.video.container import Refused, decode, open_video, probe, quiet
+from armillary.data.video.container import DAMAGED, Refused, decode, open_video, probe, quiet
 
 _CHUNK_BYTES = 8 << 20
 _OPEN_FILES = 32
@@ -65,7 +65,9 @@ def _answer(task: dict, answers: int) -> None:
         if chunk:
             sent += _send_frames(answers, chunk, (height, width))
     if expected is not None and sent != expected:
-        raise Refused(f"it gives {sent} frames where {expected} were recorded", "copy or record this file again, or remove its episode")
+        raise Refused(f"it gives {sent} frames where {expected} were recorded", DAMAGED)
+    if sent == 0:
+        raise Refused("it holds no frame" if span_s is None else f"it holds no frame between {span_s[0]:g} and {span_s[1]:g} s", DAMAGED)
     _send(answers, {"kind": "done", "result": {"frames": sent}})
 
 

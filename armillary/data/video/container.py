@@ -13,6 +13,7 @@ FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"
 CODECS = {"h264": "h264", "hevc": "hevc", "av1": "libdav1d", "libdav1d": "libdav1d", "vp9": "vp9", "mpeg4": "mpeg4", "mjpeg": "mjpeg"}
 _STRICT = "crccheck+bitstream+buffer+explode"
 _NOT_DAMAGE = ("not on whitelist", "Failed to open codec in avformat_find_stream_info")
+_OUT_OF_MEMORY = ("get_buffer() failed", "Cannot allocate memory", "alloc")
 
 
 class Refused(Exception):
@@ -132,7 +133,7 @@ def probe(video: OpenVideo, span_s: list[float] | None) -> dict:
     if span_s is None:
         _check_total(video, total)
     if not stamps:
-        raise Refused(f"no frame lies in {span_s} seconds" if span_s else "it holds no frame", DAMAGED)
+        raise Refused("it holds no frame" if span_s is None else f"it holds no frame between {span_s[0]:g} and {span_s[1]:g} s", DAMAGED)
     base = float(video.stream.time_base)
     return {
         "codec": video.stream.codec_context.codec.canonical_name,
@@ -169,7 +170,10 @@ def decode(video: OpenVideo, span_s: list[float] | None) -> Iterator[np.ndarray]
                         shown.append(frame.pts)
                         yield frame.to_ndarray(format="rgb24", threads=1)
         except av.FFmpegError as error:
-            raise Refused(f"decoding failed after {len(shown)} frames ({_words(error)})", DAMAGED) from error
+            complaint = " ".join(_complaints(log)[:1]) or _words(error)
+            if any(sign in complaint for sign in _OUT_OF_MEMORY):
+                raise MemoryError(complaint) from error
+            raise Refused(f"decoding failed after {len(shown)} frames ({complaint})", DAMAGED) from error
         _check_log(log, len(shown))
     if span_s is None:
         _check_total(video, total)
@@ -188,9 +192,12 @@ def _check_frame(video: OpenVideo, frame, log: list) -> None:
 
 def _check_log(log: list, place) -> None:
     """A decoder that conceals damage returns frames as if nothing were wrong, but it says so in its log."""
-    complaints = [text.strip() for level, _, text in log if level <= av.logging.ERROR and not any(part in text for part in _NOT_DAMAGE)]
-    if complaints:
+    if complaints := _complaints(log):
         raise Refused(f"the decoder reports damage near frame {place}: {complaints[0]}", DAMAGED)
+
+
+def _complaints(log: list) -> list[str]:
+    return [text.strip() for level, _, text in log if level <= av.logging.ERROR and not any(part in text for part in _NOT_DAMAGE)]
 
 
 def _check_total(video: OpenVideo, packets: int) -> None:

@@ -1,0 +1,82 @@
+"""Splits: held-out recordings stay held out; scales come from what is learned from."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from armillary.core.episode import Episode
+from armillary.core.errors import ConfigError, DataError
+from armillary.data.shape import DataConfig
+from armillary.data.splits import Split, choose_stride, measure, split_episodes
+
+
+def records(count: int) -> list:
+    return [SimpleNamespace(index=i, content_hash=f"hash{i}") for i in range(count)]
+
+
+def test_g1_keeps_its_last_ten_for_the_test():
+    split = split_episodes(records(53), DataConfig())
+    assert split.test == tuple(f"hash{i}" for i in range(43, 53))
+    assert split.validation == tuple(f"hash{i}" for i in range(39, 43))
+    assert split.train == tuple(f"hash{i}" for i in range(39))
+
+
+@given(count=st.integers(1, 80), test=st.floats(0, 0.99), validation=st.floats(0, 0.99))
+def test_the_parts_cover_everything_once_in_order(count, test, validation):
+    split = split_episodes(records(count), DataConfig(test_fraction=test, validation_fraction=validation))
+    assert [*split.train, *split.validation, *split.test] == [f"hash{i}" for i in range(count)]
+    assert split.train
+    assert count < 2 or test == 0 or split.test
+
+
+def test_it_reads_back_what_it_wrote_and_names_a_wrong_file(tmp_path):
+    split = split_episodes(records(7), DataConfig())
+    split.save(tmp_path / "split.json")
+    assert Split.load(tmp_path / "split.json") == split
+    (tmp_path / "other.json").write_text('{"train": []}')
+    with pytest.raises(DataError, match=r"other\.json"):
+        Split.load(tmp_path / "other.json")
+
+
+def test_choosing_finds_episodes_by_content_and_names_a_changed_dataset():
+    split = split_episodes(records(5), DataConfig())
+    assert [r.index for r in split.choose("test", records(5)[::-1])] == [4]
+    with pytest.raises(DataError, match="hash4"):
+        split.choose("test", records(4))
+    with pytest.raises(ConfigError, match="holdout"):
+        split.choose("holdout", records(5))
+
+
+def test_the_same_recording_twice_is_refused():
+    twice = [*records(3), SimpleNamespace(index=9, content_hash="hash1")]
+    with pytest.raises(DataError, match="episodes 1 and 9"):
+        split_episodes(twice, DataConfig())
+    with pytest.raises(DataError, match="no usable episode"):
+        split_episodes([], DataConfig())
+    with pytest.raises(ConfigError, match="test_fraction"):
+        split_episodes(records(3), DataConfig(test_fraction=1.0))
+
+
+@pytest.mark.parametrize("fps,stride", [(30, 3), (20, 2), (10, 1), (4, 1), (60, 6)])
+def test_the_default_stride_is_a_tenth_of_a_second(fps, stride):
+    assert choose_stride(1 / fps, DataConfig()) == stride
+    assert choose_stride(1 / fps, DataConfig(stride=5)) == 5
+
+
+def test_scales_are_those_of_the_actions_and_a_still_joint_is_floored():
+    rng = np.random.default_rng(0)
+    actions = (rng.normal(size=(200, 3)) * [2.0, 0.0, 1.0] + [1.0, 5.0, 0.0]).astype(np.float32)
+    whole = Episode(frames={}, actions=actions, seconds_per_step=0.1)
+    parts = [dataclasses.replace(whole, actions=part) for part in (actions[:80], actions[80:])]
+    shape = measure(parts, DataConfig())
+    np.testing.assert_allclose(shape.action_mean, actions.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(shape.action_std[0], actions[:, 0].std(), rtol=1e-5)
+    assert shape.action_std[1] == pytest.approx(1e-3 * shape.action_std[0])
+    assert (shape.action_size, shape.seconds_per_step, shape.has_rewards) == (3, 0.1, False)
+    wrong = dataclasses.replace(whole, actions=actions[:, :2], index=4)
+    with pytest.raises(DataError, match="episode 4 has 2 action values"):
+        measure([*parts, wrong], DataConfig())
