@@ -16,7 +16,9 @@ def main() -> None:
     path = Path(sys.argv[1])
     given = dict(argument.split("=") for argument in sys.argv[2:])
     pause = float(given.pop("pause", 0))
-    changes = {key: value if value.isalpha() or value == "fsdp2" else type(getattr(toy_config(), key))(value) for key, value in given.items()}
+    changes = {
+        key: value if value.isalpha() or value == "fsdp2" else type(getattr(toy_config(), key))(value) for key, value in given.items()
+    }
     with distributed.session(toy_config(**changes)):
         run = RunFolder.open(path, write=True) if (path / "config.json").exists() else create(path)
         train(run, on_progress=lambda progress: time.sleep(pause), **changes)
