@@ -111,22 +111,27 @@ def _nearest(block: Block, center: Float[Tensor, "b 2"], radius_m: float) -> tup
 def touch_rails(block: Block, low_m: float, high_m: float, restitution: float) -> Block:
     """Keep every corner of the block between straight rails on all four sides, by impulses at the deepest corner."""
     for axis in (0, 1):
-        for inward, rail in ((1.0, low_m), (-1.0, high_m)):
-            arm, depth = _deepest_corner(block, axis, inward, rail)
-            normal = torch.zeros_like(arm)
-            normal[:, axis] = inward
-            closing = (block.velocity_at(arm) * normal).sum(dim=-1)
-            ease = 1.0 / block.mass_kg + cross(arm, normal) ** 2 / block.inertia
-            impulse = torch.where((depth > 0) & (closing < 0), -(1.0 + restitution) * closing / ease, 0.0)
-            block = block.struck(impulse[:, None] * normal, arm)
-            block = replace(block, position=block.position + depth.clamp_min(0.0)[:, None] * normal)
+        arm, depth, inward = _deepest_corner(block, axis, low_m, high_m)
+        normal = torch.zeros_like(arm)
+        normal[:, axis] = inward
+        closing = (block.velocity_at(arm) * normal).sum(dim=-1)
+        ease = 1.0 / block.mass_kg + cross(arm, normal) ** 2 / block.inertia
+        impulse = torch.where((depth > 0) & (closing < 0), -(1.0 + restitution) * closing / ease, 0.0)
+        block = block.struck(impulse[:, None] * normal, arm)
+        block = replace(block, position=block.position + depth.clamp_min(0.0)[:, None] * normal)
     return block
 
 
-def _deepest_corner(block: Block, axis: int, inward: float, rail_m: float) -> tuple[Float[Tensor, "b 2"], Float[Tensor, " b"]]:
-    """The corner farthest beyond a rail (from the block's centre) and how far beyond it is, in metres."""
-    half = block.size_m / 2
-    corners = torch.stack([block.to_table(torch.stack([x * half, y * half], dim=-1)) for x in (-1, 1) for y in (-1, 1)], dim=1)
-    beyond = inward * (rail_m - block.position[:, axis, None] - corners[:, :, axis])
-    depth, index = beyond.max(dim=1)
-    return corners[torch.arange(len(index), device=index.device), index], depth
+def _deepest_corner(
+    block: Block, axis: int, low_m: float, high_m: float
+) -> tuple[Float[Tensor, "b 2"], Float[Tensor, " b"], Float[Tensor, " b"]]:
+    """The corner farthest beyond either rail (from the block's centre), how far in metres, and which way is in (1 or -1)."""
+    cos, sin = block.angle.cos() * block.size_m / 2, block.angle.sin() * block.size_m / 2
+    first, second = torch.stack([cos - sin, sin + cos], dim=-1), torch.stack([cos + sin, sin - cos], dim=-1)
+    corners = torch.stack([first, second, -first, -second], dim=1)
+    reach, index = corners[:, :, axis].max(dim=1)  # a square is its own mirror image: it reaches as far to either side
+    place = block.position[:, axis]
+    below, above = low_m - (place - reach), place + reach - high_m
+    inward = torch.where(below > above, 1.0, -1.0)
+    arm = corners[torch.arange(len(index), device=index.device), index] * -inward[:, None]
+    return arm, torch.maximum(below, above), inward

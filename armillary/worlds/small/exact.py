@@ -15,7 +15,7 @@ from armillary.core import Action, Embeds, Prompt, Renders, State, World, WorldE
 from armillary.worlds.small.factors import Factor, choose_factors, choose_theme
 from armillary.worlds.small.themes import floors, palette
 
-PICTURES_AT_ONCE = 16  # 16 pictures of 64 x 64 x 3 floats are 0.8 MB, which stays in a core's cache
+PICTURES_AT_ONCE = 24  # 24 pictures of 64 x 64 x 3 floats are 1.2 MB, which stays in a core's cache
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,8 @@ def through_door(observation: Float[Tensor, "b d"], place: Float[Tensor, "b 2"])
     here, door = observation[:, :2], observation[:, 2:4]
     other_side = (here[:, 0] < door[:, 0]) != (place[:, 0] < door[:, 0])
     # First in front of the door, then through it, so that its posts are not in the way.
-    beyond = (place[:, 0] - door[:, 0]).sign() * 0.08
-    in_line = (here[:, 1] - door[:, 1]).abs() < 0.03
+    beyond = (place[:, 0] - door[:, 0]).sign() * 0.13
+    in_line = (here[:, 1] - door[:, 1]).abs() < 0.055
     waypoint = torch.stack([door[:, 0] + torch.where(in_line, beyond, -beyond), door[:, 1]], dim=-1)
     return (torch.where(other_side[:, None], waypoint, place) - here) * GAIN
 

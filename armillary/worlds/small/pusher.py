@@ -22,7 +22,7 @@ AGENT_MASS_KG = 1.0
 AGENT_FORCE_N = 15.0
 TOP_SPEED_M_S = 0.7
 RESPONSE_S = 0.04  # time constant with which the agent takes up the commanded velocity
-SUBSTEPS = 10
+SUBSTEPS = 5
 GOAL_DISTANCE_M = 0.05
 GOAL_ANGLE = float(np.deg2rad(15.0))
 LOW_M, HIGH_M = RAIL_M + AGENT_RADIUS_M, 1.0 - RAIL_M - AGENT_RADIUS_M
@@ -92,7 +92,7 @@ class Pusher(SmallWorld[PusherState], Rewards):
         )
 
     def step(self, state: PusherState, action: Action, rng: Generator) -> PusherState:
-        """0.1 s in ten substeps of 10 ms."""
+        """0.1 s in five substeps of 20 ms."""
         wanted = self._bounded(action, state) * TOP_SPEED_M_S
         before = (state.block.position - state.goal).norm(dim=-1)
         was_going = state.going
