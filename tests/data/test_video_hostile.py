@@ -135,7 +135,7 @@ def test_memory_is_capped_by_the_kernel(dull):
 
 def test_processor_time_is_capped_by_the_kernel(dull):
     with pytest.raises(VideoError, match="processor time"):
-        decode_video(dull, limits=VideoLimits(cpu_seconds=0))
+        decode_video(dull, limits=VideoLimits(cpu_seconds=0), size=(8, 8))
 
 
 def test_the_parent_holds_none_of_a_bomb(dull):
@@ -204,7 +204,7 @@ def test_a_killed_child_is_a_typed_error_and_the_next_call_works(clip, dull):
     thread = threading.Thread(target=strike)
     thread.start()
     with pytest.raises(VideoError, match=r"dull\.mp4: the decoder crashed on it \(SIGKILL\)"):
-        decode_video(dull)
+        decode_video(dull, size=(8, 8))
     thread.join()
     assert len(decode_video(clip)) == 40
 

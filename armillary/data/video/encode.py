@@ -14,7 +14,7 @@ from armillary.core.storage import write_atomically
 def encode_video(
     path: Path | str,
     frames: UInt8[np.ndarray, "t h w 3"],
-    fps: float,
+    fps: float | int,
     *,
     gop: int = 2,
     crf: int = 18,
@@ -30,7 +30,7 @@ def encode_video(
     write_atomically(path.with_suffix(".mp4") if not path.suffix else path, lambda temporary: _write(temporary, frames, fps, gop, crf))
 
 
-def _write(path: Path, frames: UInt8[np.ndarray, "t h w 3"], fps: float, gop: int, crf: int) -> None:
+def _write(path: Path, frames: UInt8[np.ndarray, "t h w 3"], fps: float | int, gop: int, crf: int) -> None:
     rate = Fraction(fps).limit_denominator(1001)
     height, width = frames.shape[1:3]
     with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact", "movflags": "+faststart"}) as container:
