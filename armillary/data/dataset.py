@@ -108,12 +108,17 @@ class Dataset:
             state=_float32(columns.pop(STATE)) if STATE in columns else None,
             rewards=None if reward is None else _float32(reward)[:, 0],
             terminated=None if done is None else done[:, 0].astype(bool),
-            labels=columns,
+            labels={key: self._shaped(key, column) for key, column in columns.items()},
             task="; ".join(record.tasks),
             index=record.index,
             content_hash=record.content_hash,
             seconds_per_step=self.info.seconds_per_step,
         )
+
+    def _shaped(self, key: str, column: np.ndarray) -> np.ndarray:
+        """A label's rows in the shape of its feature; a single number a row as `t`."""
+        shape = self.info.features[key].shape
+        return column[:, 0] if shape == (1,) else column.reshape(len(column), *shape)
 
     def _columns(self, record: EpisodeRecord) -> dict[str, np.ndarray]:
         table = self.rows(record)
@@ -121,7 +126,7 @@ class Dataset:
         for key, feature in self.info.features.items():
             if feature.dtype in NUMERIC and key not in BOOKKEEPING:
                 try:
-                    columns[key] = numbers(table, feature).reshape(len(table), *feature.shape)
+                    columns[key] = numbers(table, feature)
                 except DataError as error:
                     file = safe_join(self.path, self._listed[record.index].data_file)
                     raise DataError(f"{file}: column {key!r} holds {error}; it has changed since the dataset was opened") from error

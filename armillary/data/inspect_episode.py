@@ -1,7 +1,5 @@
 """Looking at one episode without decoding it: its rows, its videos' frame tables, and its content hash."""
 
-import hashlib
-import json
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,10 +9,11 @@ import numpy as np
 
 from armillary.core.errors import DataError, VideoError
 from armillary.core.storage import safe_join
+from armillary.data.content import ContentHash
 from armillary.data.metadata import Listed, Metadata, VideoPlace
 from armillary.data.mp4 import VideoTrack, read_track
 from armillary.data.report import Fault
-from armillary.data.rows import FROM_SOURCE, RowReader, check_rows, hash_rows
+from armillary.data.rows import FROM_SOURCE, RowReader, check_rows
 
 OPEN_TRACKS = 64
 
@@ -91,24 +90,26 @@ def inspect_episodes(metadata: Metadata, progress: Callable[[int, int], None] | 
 def inspect_episode(metadata: Metadata, listed: Listed, rows: RowReader, tracks: TrackReader) -> Inspected:
     """Everything wrong with one episode, and the sha256 of what it holds (equal for the same content in v2.x and v3.0)."""
     info = metadata.info
-    digest = hashlib.sha256(json.dumps([info.fps, sorted(listed.tasks)]).encode())
+    content = ContentHash(info.fps, listed.tasks)
     faults: list[Fault] = []
     try:
         table = rows.read(listed)
         faults += check_rows(listed, table, info.features, info.fps, metadata.tasks)
-        hash_rows(table, info.features, digest)
+        content.add_rows(table, info.features)
     except DataError as error:
         faults.append(Fault(kind="parquet", file=listed.data_file, expected="a readable file", found=str(error), fix=FROM_SOURCE))
     for key, place in sorted(listed.videos.items()):
-        faults += _inspect_video(metadata, listed, key, place, tracks, digest)
-    content_hash = digest.hexdigest()
+        faults += _inspect_video(metadata, listed, key, place, tracks, content)
+    content_hash = content.hexdigest()
     if listed.content_hash and listed.content_hash != content_hash and not faults:
         found, kind = content_hash[:16], "content changed since it was written"
         faults.append(Fault(kind=kind, file=listed.data_file, expected=listed.content_hash[:16], found=found, fix=FROM_SOURCE))
     return Inspected(index=listed.index, content_hash=content_hash, faults=tuple(faults))
 
 
-def _inspect_video(metadata: Metadata, listed: Listed, key: str, place: VideoPlace, tracks: TrackReader, digest) -> list[Fault]:
+def _inspect_video(
+    metadata: Metadata, listed: Listed, key: str, place: VideoPlace, tracks: TrackReader, content: ContentHash
+) -> list[Fault]:
     feature, fps = metadata.info.features[key], metadata.info.fps
     fault = Fault(kind=f"video of {key}", file=place.file, expected=f"{listed.length} frames", found="", fix=FROM_SOURCE)
     try:
@@ -116,7 +117,7 @@ def _inspect_video(metadata: Metadata, listed: Listed, key: str, place: VideoPla
             return [replace(fault, kind=f"video file of {key}", expected="it exists", found="missing")]
         track = tracks.read(place.file)
         span = locate(track, place, listed.length, fps)
-        digest.update(json.dumps([key, track.hash_packets(track.packets_of(span.first, span.count))]).encode())
+        content.add_video(key, track.hash_packets(track.packets_of(span.first, span.count)))
     except DataError as error:
         return [replace(fault, found=str(error))]
     faults = []

@@ -1,6 +1,7 @@
 """Does a dataset hold what it says? One report of every discrepancy and every faulty episode, each with its fix."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from armillary.data.inspect_episode import Inspected
 from armillary.data.metadata import INFO_FILE, Metadata, read_metadata, whole
 from armillary.data.remembered import inspect_or_remember
 from armillary.data.report import Discrepancy, EpisodeRecord, Fault, Quarantined, Report
+from armillary.data.schema import ACTION, BOOKKEEPING
 
 
 def validate(path: Path | str, *, remember: bool = True, progress: Callable[[int, int], None] | None = None) -> Report:
@@ -31,7 +33,7 @@ def report_on(metadata: Metadata, inspected: list[Inspected]) -> Report:
     discrepancies += [_as_discrepancy(fault, len(metadata.listed)) for fault in shared.values()]
     episodes, quarantined = [], []
     for listed, seen in zip(metadata.listed, inspected, strict=True):
-        own = [fault for fault in faults[listed.index] if fault.kind not in shared]
+        own = [fault for fault in faults[listed.index] if fault.kind not in shared and not fault.kind.startswith("codec of ")]
         if own:
             reason = "; ".join(fault.reason for fault in own)
             quarantined.append(Quarantined(index=listed.index, reason=reason, file=own[0].file, fix=own[0].fix))
@@ -49,8 +51,11 @@ def report_on(metadata: Metadata, inspected: list[Inspected]) -> Report:
 
 def mends(fault: Fault) -> bool:
     """True for faults that a rewritten dataset does not have, so that the whole set need not be given up for them."""
-    kinds = ("timestamps start", "picture size of ", "codec of ", "episode_index", "frame_index", "column 'timestamp'", "column 'index'")
-    return fault.kind.startswith((*kinds, "column 'frame_index'", "column 'episode_index'", "column 'task_index'"))
+    if fault.kind.startswith("column "):
+        made_anew = any(fault.kind == f"column {key!r}" for key in BOOKKEEPING)
+        other_size = re.fullmatch(r"rows of \d+ numbers", fault.found) is not None
+        return made_anew or other_size or (fault.found == "no such column" and fault.kind != f"column {ACTION!r}")
+    return fault.kind.startswith(("timestamps start", "picture size of ", "codec of ", "episode_index", "frame_index"))
 
 
 def _shared_faults(faults: Mapping[int, list[Fault]], count: int) -> dict[str, Fault]:
@@ -103,7 +108,7 @@ def _count_discrepancies(metadata: Metadata, absent: tuple[str, ...]) -> list[Di
     found = [
         Discrepancy(file=INFO_FILE, what=key, expected=str(value), found=repr(raw.get(key)), fix=f"write {value}")
         for key, value in expected.items()
-        if raw.get(key) != value and not (key == "total_episodes" and metadata.notes and metadata.shared_files)
+        if raw.get(key) != value
     ]
     last = max((one.index for one in metadata.listed), default=-1) + 1
     splits = raw.get("splits") or {}
