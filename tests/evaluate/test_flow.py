@@ -38,7 +38,7 @@ def test_constant_velocity_carries_a_translation_on():
     for step in range(4):
         truth = pattern(1.5 * (step + 2), -0.5 * (step + 2))
         error = (predicted[0, step] - truth)[:, 16:-16, 16:-16].abs().max()
-        assert error < 0.03, f"step {step + 1}: {error}"
+        assert error < 0.06, f"step {step + 1}: {error}"
 
 
 def test_one_context_frame_means_no_velocity():
