@@ -175,7 +175,7 @@ class Platformer(SmallWorld[PlatformerState], Rewards):
             canvas.rectangle(at(side * (0.1 + stride), 0.08), half(0.11, 0.08), ink)
         canvas.box(at(0.0, 0.48), half(0.32, 0.34), zero, suit, rounding_m=0.16)
         canvas.disc(at(0.12, 0.56), 0.15, torch.ones_like(ink))
-        canvas.disc(at(0.17, 0.55), 0.075, ink)
+        canvas.disc(at(0.17, 0.55), 0.075, torch.zeros_like(ink))
 
 
 def _begin_again(state: PlatformerState) -> PlatformerState:

@@ -116,17 +116,18 @@ class Pusher(SmallWorld[PusherState], Rewards):
 
     def _paint(self, state: PusherState) -> Float[Tensor, "b 3 h w"]:
         canvas = Canvas(self._floor(state), metres_per_pixel=1.0 / self.size)
-        ink, block = self._colour(state, "ink"), state.block
+        block, white = state.block, torch.ones_like(self._colour(state, "ink"))
+        black = torch.zeros_like(white)
         half = (block.size_m / 2)[:, None].expand(-1, 2)
-        shade = torch.tensor([0.015, -0.02], device=ink.device)
+        shade = torch.tensor([0.015, -0.02], device=white.device)
         canvas.frame(RAIL_M, self._colour(state, "wall"))
         canvas.box(state.goal, half, state.goal_angle, self._colour(state, "goal"), rounding_m=0.02, opacity=0.5)
-        canvas.box(block.position + shade, half, block.angle, ink, rounding_m=0.02, opacity=0.3, blur_m=0.04)
+        canvas.box(block.position + shade, half, block.angle, black, rounding_m=0.02, opacity=0.3, blur_m=0.04)
         canvas.box(block.position, half, block.angle, self._colour(state, "objects.0"), rounding_m=0.02)
         canvas.box(block.position, half * 0.5, block.angle, self._colour(state, "objects.1"), rounding_m=0.02)
-        canvas.disc(state.agent + shade, AGENT_RADIUS_M, ink, opacity=0.3, blur_m=0.04)
+        canvas.disc(state.agent + shade, AGENT_RADIUS_M, black, opacity=0.3, blur_m=0.04)
         canvas.disc(state.agent, AGENT_RADIUS_M, self._colour(state, "agent"))
-        canvas.disc(state.agent + torch.tensor([-0.025, 0.025], device=ink.device), 0.022, torch.ones_like(ink), opacity=0.7)
+        canvas.disc(state.agent + torch.tensor([-0.025, 0.025], device=white.device), 0.022, white, opacity=0.7)
         return canvas.picture
 
 

@@ -108,10 +108,11 @@ class TwoRooms(SmallWorld[TwoRoomsState], Rewards):
 
     def _paint(self, state: TwoRoomsState) -> Float[Tensor, "b 3 h w"]:
         canvas = Canvas(self._floor(state), metres_per_pixel=1.0 / self.size)
-        ink, wall, goal = self._colour(state, "ink"), self._colour(state, "wall"), self._colour(state, "goal")
-        shade = torch.tensor([0.015, -0.02], device=ink.device)
+        wall, goal = self._colour(state, "wall"), self._colour(state, "goal")
+        black, white = torch.zeros_like(wall), torch.ones_like(wall)
+        shade = torch.tensor([0.015, -0.02], device=wall.device)
         for middle, half in state.wall_pieces():
-            canvas.rectangle(middle + shade, half, ink, opacity=0.2)
+            canvas.rectangle(middle + shade, half, black, opacity=0.2)
         for middle, half in state.wall_pieces():
             canvas.rectangle(middle, half, self._colour(state, "wall_edge"))
             canvas.rectangle(middle, half - 0.012, wall)
@@ -119,9 +120,9 @@ class TwoRooms(SmallWorld[TwoRoomsState], Rewards):
         canvas.disc(state.goal, GOAL_RADIUS_M, goal, opacity=0.35)
         canvas.ring(state.goal, GOAL_RADIUS_M - 0.01, 0.02, goal)
         canvas.disc(state.goal, 0.025, goal)
-        canvas.disc(state.agent + shade, AGENT_RADIUS_M, ink, opacity=0.3, blur_m=0.04)
+        canvas.disc(state.agent + shade, AGENT_RADIUS_M, black, opacity=0.3, blur_m=0.04)
         canvas.disc(state.agent, AGENT_RADIUS_M, self._colour(state, "agent"))
-        canvas.disc(state.agent + torch.tensor([-0.02, 0.02], device=ink.device), 0.018, torch.ones_like(ink), opacity=0.7)
+        canvas.disc(state.agent + torch.tensor([-0.02, 0.02], device=wall.device), 0.018, white, opacity=0.7)
         return canvas.picture
 
 
