@@ -119,7 +119,7 @@ def fit_direct_unet(
             config, frames[0].shape[-1], torch.from_numpy(actions.mean(axis=0)), std.clamp_min(1e-3 * float(std.max()) + 1e-6), num_future
         ).to(device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=1e-2)
-    draw, started, last_seen = np.random.default_rng(seed), time.monotonic(), 0.0
+    draw, started = np.random.default_rng(seed), time.monotonic()
     for step in range(config.steps):
         progress = max(step / config.steps, (time.monotonic() - started) / config.seconds)
         if progress >= 1.0:

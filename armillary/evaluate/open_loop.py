@@ -96,11 +96,14 @@ def evaluate_open_loop(
 
 
 def dream(world: World) -> Predict:
-    """The world as a predictor: start from the context, step by the future actions, render each state."""
+    """The world as a predictor: start from the context, step by the future actions, render each state.
+
+    Recordings hold discrete actions as one-hot columns; a Discrete world gets their index.
+    """
     discrete = isinstance(world.spec.action_space, gymnasium.spaces.Discrete)
 
     def act(actions: Tensor) -> Tensor:
-        return actions[..., 0].long() if discrete else actions
+        return actions.argmax(dim=-1) if discrete else actions
 
     def predict(context: Tensor, context_actions: Tensor, future_actions: Tensor, rng: torch.Generator) -> Tensor:
         prompt = Prompt(batch_size=len(context), frames=context, actions=act(context_actions))
@@ -135,7 +138,7 @@ def check_fit(world: World, episodes: Sequence[Episode], camera: str) -> None:
                 f"episode {episode.index} has frames {shape}, the world {spec.observation_space.shape} (h, w, c); resize the episode first"
             )
         space = spec.action_space
-        size = 1 if isinstance(space, gymnasium.spaces.Discrete) else space.shape[0]
+        size = int(space.n) if isinstance(space, gymnasium.spaces.Discrete) else space.shape[0]
         if episode.actions.shape[1] != size:
             raise WorldError(f"episode {episode.index} has actions of size {episode.actions.shape[1]}, the world takes {size}")
 

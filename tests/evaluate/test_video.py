@@ -51,7 +51,7 @@ def test_ssim_has_a_gradient():
 
 
 def test_ssim_refuses_pictures_smaller_than_its_window():
-    with pytest.raises(ValueError, match="11x11.*received 10x64"):
+    with pytest.raises(ValueError, match=r"11x11.*received 10x64"):
         ssim(torch.rand(1, 3, 10, 64), torch.rand(1, 3, 10, 64))
 
 
