@@ -21,6 +21,7 @@ PUBLISHED = ModelConfig(
     decoding="global",
     predicts="latent",
     latent_size=32,
+    vision_batch_size=32,
     vision_share=0.5,
     memory_share=0.5,
     other_looks=0.0,

@@ -52,11 +52,11 @@ class ModelConfig:
     temperature: float = 0.0
     context_steps: int = 6
     dream_steps: int = 20
-    vision_share: float = 0.15
+    vision_share: float = 0.05
     memory_share: float = 0.0
     other_looks: float = 0.5
     batch_size: int = 8
-    vision_batch_size: int = 32
+    vision_batch_size: int = 16
     learning_rate: float = 1e-3
 
     def __post_init__(self):
