@@ -38,7 +38,9 @@ def test_copy_last_and_mean_frame_by_hand():
     result = judge(Levels(), [episode, walk(1)], protocol=Protocol(starts_every_s=10.0))
     level = episode.frames[CAMERA][:, 0, 0, 0] / 255
     last, future = level[4], level[5:25]
-    assert result.curves["psnr"]["copy_last"][0] == pytest.approx([min(-20 * math.log10(abs(last - x) + 1e-9), 100) for x in future], abs=1e-2)
+    assert result.curves["psnr"]["copy_last"][0] == pytest.approx(
+        [min(-20 * math.log10(abs(last - x) + 1e-9), 100) for x in future], abs=1e-2
+    )
     assert result.curves["psnr"]["mean_frame"][0] == pytest.approx([-20 * math.log10(abs(0.5 - x) + 1e-9) for x in future], abs=1e-2)
 
 
