@@ -1,0 +1,177 @@
+"""How fast windows are read: `python -m benchmarks.loader [--data PATH] [--seeds N] [--quick] [--json]`.
+
+A window is 16 pictures three recorded frames apart, with all 48 actions. Ours come from the warm frame cache at 64 x 64;
+LeRobot's own dataset class reads the same windows of the same recordings (converted to v3.0 first) with `delta_timestamps`,
+decoding through PyAV, at recorded size (its resize to 64 x 64, which training would add, is not counted). It is measured
+twice: opening the file for every window, as it does with torchvision, and with files kept open, as with torchcodec.
+`ratio` is ours over the faster of the two, in the same run, both in one thread, in turns, on the clock;
+`ratio_of_processor_time` the same without the time that other programs took. Before anything is measured some
+windows of both are compared pixel by pixel. `cold_build` decodes and shrinks every recording into the cache.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from armillary.core import bootstrap
+from armillary.data.cache import FrameCache, open_cache
+from armillary.data.convert import convert
+from armillary.data.dataset import Dataset, open_dataset
+from armillary.data.resize import area_resize
+from armillary.data.windows import WindowLoader, WindowSampler
+from benchmarks.lerobot_reader import KEPT_OPEN, REOPENED, load_lerobot
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "g1_inspire_lerobot21_160x120"
+SIZE, STRIDE, NUM_FRAMES, BATCH_SIZE = (64, 64), 3, 16, 32
+WORKERS = (0, 1, 2)
+
+
+class Rivals:
+    """Both readers over the same windows of one dataset."""
+
+    def __init__(self, dataset: Dataset, cache: FrameCache, root: Path):
+        self.camera = cache.camera
+        self.lengths = [len(episode) for episode in cache.episodes]
+        self.episodes = [episode.every(STRIDE) for episode in cache.episodes]
+        self.firsts = np.concatenate([[0], np.cumsum(self.lengths)])
+        frame = 1.0 / dataset.info.fps
+        pictures = [i * STRIDE * frame for i in range(NUM_FRAMES)]
+        actions = [i * frame for i in range(NUM_FRAMES * STRIDE)]
+        moments = {self.camera: pictures, "action": actions}
+        reader = load_lerobot()
+        self.readers = {
+            name: reader("local/benchmark", root=root, delta_timestamps=moments, video_backend=backend)
+            for name, backend in (("lerobot, files reopened", REOPENED), ("lerobot, files kept open", KEPT_OPEN))
+        }
+
+    def sampler(self, seed: int) -> WindowSampler:
+        return WindowSampler([len(e) for e in self.episodes], num_frames=NUM_FRAMES, batch_size=BATCH_SIZE, seed=seed)
+
+    def theirs(self, name: str, position: int, start: int) -> dict:
+        return self.readers[name][int(self.firsts[position]) + start * STRIDE]
+
+    def compare(self) -> None:
+        """The first windows of both must be the same, or the comparison means nothing."""
+        batch = WindowLoader(self.episodes, self.camera, self.sampler(0)).read(0)
+        for row, (position, start) in enumerate(self.sampler(0).batch(0)[:4].tolist()):
+            for name in self.readers:
+                item = self.theirs(name, position, start)
+                pictures = (item[self.camera] * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+                ours = (batch.frames[row] * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+                assert np.array_equal(area_resize(pictures, SIZE), ours), f"{name}: pictures differ in window {position}, {start}"
+                assert torch.equal(item["action"].reshape(NUM_FRAMES, -1), batch.actions[row]), f"{name}: actions differ"
+
+    def our_speed(self, seed: int, workers: int, batches: int) -> "Speed":
+        with WindowLoader(self.episodes, self.camera, self.sampler(seed), workers=workers) as loader:
+            stream = iter(loader)
+            next(stream)
+            return speed(batches * BATCH_SIZE, lambda: sum(1 for _ in islice(stream, batches)))
+
+    def their_speed(self, name: str, seed: int, windows: int) -> "Speed":
+        chosen = self.sampler(seed).batch(0).tolist()
+        self.theirs(name, *chosen[0])
+        return speed(windows, lambda: [self.theirs(name, *chosen[number % len(chosen)]) for number in range(windows)])
+
+
+class Speed(NamedTuple):
+    """Windows a second on the clock, and a second of processor time."""
+
+    wall: float
+    processor: float
+
+
+def speed(windows: int, work: Callable[[], object]) -> Speed:
+    """How fast `work` reads that many windows."""
+    wall, processor = time.perf_counter(), time.process_time()
+    work()
+    return Speed(windows / (time.perf_counter() - wall), windows / (time.process_time() - processor))
+
+
+def measure(rivals: Rivals, seeds: int, quick: bool) -> list[dict]:
+    """One row per subject, and the ratios."""
+    batches, windows = (10, 8) if quick else (60, BATCH_SIZE)
+    speeds: dict[str, list[Speed]] = {}
+    for seed in range(seeds):
+        for name in rivals.readers:
+            speeds.setdefault(name, []).append(rivals.their_speed(name, seed, windows))
+        for workers in WORKERS:
+            speeds.setdefault(f"armillary, {workers} workers", []).append(rivals.our_speed(seed, workers, batches))
+    found = [row(subject, "windows_per_second", [one.wall for one in values], "1/s") for subject, values in speeds.items()]
+    for metric, clock in (("ratio", "wall"), ("ratio_of_processor_time", "processor")):
+        best = [max(getattr(one, clock) for one in pair) for pair in zip(*(speeds[name] for name in rivals.readers), strict=True)]
+        ours = [getattr(one, clock) for one in speeds["armillary, 0 workers"]]
+        found.append(row("armillary over lerobot", metric, [a / b for a, b in zip(ours, best, strict=True)], "x"))
+    return found
+
+
+def row(subject: str, metric: str, values: list[float], unit: str) -> dict:
+    """One row of the published form; the interval is a bootstrap over seeds."""
+    estimate = bootstrap(values)
+    numbers = {"value": round(estimate.value, 3), "low": round(estimate.low, 3), "high": round(estimate.high, 3)}
+    return {"name": "loader", "subject": subject, "metric": metric, **numbers, "n": estimate.n, "seeds": len(values), "unit": unit}
+
+
+def timed(work: Callable[[], object]) -> tuple[object, float]:
+    """What `work` gives and the seconds it took."""
+    begin = time.perf_counter()
+    return work(), time.perf_counter() - begin
+
+
+def rows(data: Path, seeds: int, quick: bool) -> list[dict]:
+    """Everything, in folders that are removed afterwards."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        # Before LeRobot is imported: nothing is fetched, and nothing is left in the user's folders.
+        os.environ |= {"HF_HOME": f"{folder}/huggingface", "HF_HUB_OFFLINE": "1"}
+        os.environ["ARMILLARY_CACHE"] = f"{folder}/cache"
+        root = Path(folder) / "v3"
+        convert(data, root)
+        dataset, opening_s = timed(lambda: open_dataset(root))
+        camera = dataset.info.camera_keys[0]
+        cache, cold_s = timed(lambda: open_cache(dataset, camera=camera, size=SIZE))
+        _, warm_s = timed(lambda: open_cache(dataset, camera=camera, size=SIZE))
+        frames = sum(len(episode) for episode in cache.episodes)
+        rivals = Rivals(dataset, cache, root)
+        rivals.compare()
+        return [
+            row("armillary", "dataset_opening", [opening_s], "s"),
+            row("armillary", "cold_build", [cold_s], "s"),
+            row("armillary", "cold_build_frames_per_second", [frames / cold_s], "1/s"),
+            row("armillary", "warm_opening", [warm_s], "s"),
+            *measure(rivals, seeds, quick),
+        ]
+
+
+def main() -> int:
+    """Print the rows."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=DATA, help="a LeRobot dataset with at least one video camera")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="a smoke run, never published")
+    parser.add_argument("--json", action="store_true", help="one JSON list instead of a table")
+    arguments = parser.parse_args()
+    try:
+        measured = rows(arguments.data, 2 if arguments.quick else arguments.seeds, arguments.quick)
+    except ImportError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if arguments.json:
+        print(json.dumps(measured, indent=2))
+        return 0
+    for one in measured:
+        print(f"{one['subject']:<40}{one['metric']:<30}{one['value']:>12,.2f} {one['unit']:<4} [{one['low']:,.2f}, {one['high']:,.2f}]")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
