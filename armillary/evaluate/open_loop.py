@@ -4,7 +4,7 @@ The same windows are given to every subject. `shuffled_actions` is the same mode
 whose future actions are those of another held-out episode: a model that ignores its actions loses nothing by it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -63,23 +63,16 @@ def evaluate_open_loop(
     check_fit(world, episodes, camera)
     num_context, num_future = window_sizes(world, protocol)
     windows, notes = plan_windows(episodes, num_context, num_future, protocol, world.spec.seconds_per_step, seed)
-    subjects = _subjects(world, mean_frame, predictors or {}, shuffled=_has_donors(windows))
+    subjects = _subjects(world, mean_frame, predictors or {}, shuffled=has_donors(windows))
     measured: dict[str, dict[str, list]] = {metric: {name: [] for name in subjects} for metric in ("psnr", "ssim")}
     wanted = _sample_windows(windows, num_samples)
     samples: list[Sample] = []
-    with torch.no_grad(), evaluating(world) as device:
-        for number, first in enumerate(range(0, len(windows), batch_size)):
-            chosen = windows[first : first + batch_size]
-            batch = gather(episodes, chosen, camera, num_context, num_future, device)
-            predictions = {}
-            for name, predict in subjects.items():
-                actions = batch.other_actions if name == "shuffled_actions" else batch.future_actions
-                frames = predict(batch.context, batch.context_actions, actions, seeded(seed + number, device)).clamp(0.0, 1.0)
-                measured["psnr"][name].append(psnr(frames, batch.real).cpu())
-                measured["ssim"][name].append(ssim(frames, batch.real).cpu())
-                predictions[name] = frames
-            rows = [row for row, window in enumerate(chosen) if window in wanted]
-            samples += [_keep(episodes[chosen[row].episode], chosen[row], batch, predictions, row) for row in rows]
+    for chosen, batch, predictions in foretell(world, episodes, windows, subjects, camera, num_context, num_future, seed, batch_size):
+        for name, frames in predictions.items():
+            measured["psnr"][name].append(psnr(frames, batch.real).cpu())
+            measured["ssim"][name].append(ssim(frames, batch.real).cpu())
+        rows = [row for row, window in enumerate(chosen) if window in wanted]
+        samples += [_keep(episodes[chosen[row].episode], chosen[row], batch, predictions, row) for row in rows]
     used = sorted({window.episode for window in windows})
     owner = np.array([window.episode for window in windows])
     curves = {metric: {name: _by_episode(parts, owner, used) for name, parts in by.items()} for metric, by in measured.items()}
@@ -115,6 +108,30 @@ def dream(world: World) -> Predict:
         return torch.stack(frames, dim=1)
 
     return predict
+
+
+def foretell(
+    world: World,
+    episodes: Sequence[Episode],
+    windows: Sequence[Window],
+    subjects: Mapping[str, Predict],
+    camera: str,
+    num_context: int,
+    num_future: int,
+    seed: int,
+    batch_size: int,
+) -> Iterator[tuple[Sequence[Window], WindowBatch, dict[str, Float[Tensor, "b t c h w"]]]]:
+    """Batch by batch: the windows, what was real, and what each subject foretells, every subject from the same noise."""
+    with torch.no_grad(), evaluating(world) as device:
+        for number, first in enumerate(range(0, len(windows), batch_size)):
+            chosen = windows[first : first + batch_size]
+            batch = gather(episodes, chosen, camera, num_context, num_future, device)
+            predictions = {}
+            for name, predict in subjects.items():
+                actions = batch.other_actions if name == "shuffled_actions" else batch.future_actions
+                frames = predict(batch.context, batch.context_actions, actions, seeded(seed + number, device))
+                predictions[name] = frames.clamp(0.0, 1.0)
+            yield chosen, batch, predictions
 
 
 def check_fit(world: World, episodes: Sequence[Episode], camera: str) -> None:
@@ -229,7 +246,8 @@ def _subjects(world: World, average: np.ndarray, predictors: Mapping[str, Predic
     return own | dict(predictors)
 
 
-def _has_donors(windows: Sequence[Window]) -> bool:
+def has_donors(windows: Sequence[Window]) -> bool:
+    """Whether there are any other actions than its own to give to a window."""
     return any((window.donor_episode, window.donor_start) != (window.episode, window.start) for window in windows)
 
 

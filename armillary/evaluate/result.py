@@ -89,10 +89,10 @@ class OpenLoopResult:
         rows = []
         for horizon_s in self.reported_s:
             for metric in self.curves:
-                rows += [_row(metric, horizon_s, subject, self.estimate(metric, subject, horizon_s)) for subject in self.subjects]
+                rows += [estimate_row(metric, horizon_s, subject, self.estimate(metric, subject, horizon_s)) for subject in self.subjects]
                 for subject, over in comparisons:
                     found = self.gain(metric, subject, over, horizon_s)
-                    rows.append(_row(f"{metric}_gain_over_{over}", horizon_s, subject, found))
+                    rows.append(estimate_row(f"{metric}_gain_over_{over}", horizon_s, subject, found))
         return rows
 
     def _step(self, horizon_s: float) -> int:
@@ -105,7 +105,8 @@ class OpenLoopResult:
         return self._cache[*key, step]
 
 
-def _row(metric: str, horizon_s: float, subject: str, found: Estimate) -> dict:
+def estimate_row(metric: str, horizon_s: float, subject: str, found: Estimate) -> dict:
+    """The one form of a judged number."""
     return {
         "metric": metric,
         "horizon_s": horizon_s,
