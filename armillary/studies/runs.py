@@ -1,0 +1,88 @@
+"""A finished run as something to use: its world with the best weights, and the episodes it has never learned from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+from jaxtyping import Float
+
+from armillary.core import CheckpointError, DataError, Episode, World
+from armillary.data import cache
+from armillary.studies.fit import REFERENCE, build_world, read_settings, read_split
+from armillary.studies.source import Source, average_frame, open_source, strided
+from armillary.train.checkpoint import load_weights
+from armillary.train.run import RunFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedRun:
+    """A world in evaluation mode, and where it came from."""
+
+    path: Path
+    family: str
+    config: object
+    world: World
+    camera: str
+    stride: int
+    data_path: str
+    recorded: dict
+
+
+def load_run(path: Path | str, which: str = "best") -> LoadedRun:
+    """The world of a run folder with its `best` or `latest` weights. CheckpointError when the folder or the weights are not whole."""
+    run = RunFolder.open(path)
+    config, shape, recorded = read_settings(run.config)
+    world = build_world(recorded["family"], config, shape)
+    load_weights(world, run.weights(which))
+    return LoadedRun(
+        path=run.path,
+        family=recorded["family"],
+        config=config,
+        world=world.eval().requires_grad_(False),
+        camera=recorded["camera"],
+        stride=recorded["stride"],
+        data_path=recorded["data_path"],
+        recorded=recorded,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """Episodes at the run's rate that it never learned from, those it did, and the training set's mean frame."""
+
+    source: Source
+    episodes: tuple[Episode, ...]
+    training: tuple[Episode, ...]
+    mean_frame: Float[np.ndarray, "h w c"]
+
+
+def held_out(loaded: LoadedRun, data: Path | str, on_cache: Callable[[cache.Progress], None] | None = None) -> HeldOut:
+    """What a run may be judged on in a dataset: every episode whose content it did not see, in training or in choosing weights.
+
+    Raises DataError when nothing is left, or when the dataset's rate is not the run's.
+    """
+    source = open_source(data, loaded.config.data, on_cache)
+    step_s = loaded.stride / source.dataset.info.fps
+    if not np.isclose(step_s, loaded.world.spec.seconds_per_step, rtol=0.02):
+        raise DataError(
+            f"{data} makes steps of {step_s:.4f} s with the run's stride {loaded.stride}, "
+            f"the run learned steps of {loaded.world.spec.seconds_per_step:.4f} s; give a dataset recorded at the same rate"
+        )
+    split = read_split(RunFolder.open(loaded.path), source, loaded.config)
+    seen = {*split.train, *split.validation}
+    judged = strided([e for e in source.episodes if e.content_hash not in seen], loaded.stride)
+    if not judged:
+        raise DataError(f"the run has learned from every episode of {data}; give a dataset with episodes that it has not seen")
+    training = strided([e for e in source.episodes if e.content_hash in split.train], loaded.stride)
+    return HeldOut(source=source, episodes=tuple(judged), training=tuple(training), mean_frame=_mean_frame(loaded, training))
+
+
+def _mean_frame(loaded: LoadedRun, training: list[Episode]) -> Float[np.ndarray, "h w c"]:
+    path = loaded.path / REFERENCE
+    if path.exists():
+        return safetensors.numpy.load(path.read_bytes())["mean_frame"]
+    if not training:
+        raise CheckpointError(f"{path} is missing and the dataset holds none of the training episodes; the mean frame is unknown")
+    return average_frame(training, loaded.camera)

@@ -1,0 +1,58 @@
+"""From a dataset on disk to episodes that a model can learn from: opened, cached, strided."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from armillary.core import Episode
+from armillary.data.cache import Progress, open_cache
+from armillary.data.dataset import Dataset, open_dataset
+from armillary.data.shape import DataConfig
+
+WANTED_SECONDS_PER_STEP = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A dataset seen by one camera at one size. `episodes` are at the recorded rate; `stride` makes the model's."""
+
+    dataset: Dataset
+    camera: str
+    stride: int
+    episodes: tuple[Episode, ...]
+    quarantined: tuple
+    cached_now: int
+
+
+def open_source(path: Path | str, config: DataConfig, on_progress: Callable[[Progress], None] | None = None) -> Source:
+    """Open a dataset and build what its frame cache lacks. Errors are those of `open_dataset` and `open_cache`."""
+    dataset = open_dataset(path)
+    camera = config.camera or next(iter(dataset.info.camera_keys), "")
+    cache = open_cache(dataset, camera=camera, size=(config.height, config.width), on_progress=on_progress)
+    return Source(
+        dataset=dataset,
+        camera=camera,
+        stride=config.stride or max(round(WANTED_SECONDS_PER_STEP * dataset.info.fps), 1),
+        episodes=cache.episodes,
+        quarantined=(*dataset.quarantined, *cache.quarantined),
+        cached_now=cache.built,
+    )
+
+
+def strided(episodes: Sequence[Episode], stride: int) -> list[Episode]:
+    """Each episode once, at the model's rate."""
+    return [episode.every(stride) for episode in episodes]
+
+
+def strided_from_every_frame(episodes: Sequence[Episode], stride: int) -> list[Episode]:
+    """Each episode `stride` times, from each of its first frames: all of its windows, for training."""
+    return [episode.every(stride, offset) for episode in episodes for offset in range(stride) if len(episode) >= offset + stride]
+
+
+def average_frame(episodes: Sequence[Episode], camera: str) -> Float[np.ndarray, "h w c"]:
+    """The mean picture of the episodes, in [0, 1], each frame counting once."""
+    total = sum(episode.frames[camera].sum(axis=0, dtype=np.float64) for episode in episodes)
+    return (total / sum(len(episode) for episode in episodes) / 255.0).astype(np.float32)
