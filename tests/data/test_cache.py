@@ -143,27 +143,35 @@ def test_a_damaged_cache_file_is_built_again(recorded, tmp_path, damage):
         np.testing.assert_array_equal(episode.frames[CAMERA], frames)
 
 
-def test_a_full_disk_is_told_before_and_while_writing_and_keeps_what_was_built(recorded, tmp_path, monkeypatch):
-    usage = SimpleNamespace(free=1000)
-    monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda folder: usage)
+def test_too_little_space_is_told_before_anything_is_decoded(recorded, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
+    monkeypatch.setattr(cache_module, "decode_video", None)
     with pytest.raises(StorageError, match="ARMILLARY_CACHE"):
         open_cache(recorded, camera=CAMERA, size=(32, 32), root=tmp_path)
-    usage.free = 10**12
-    real, calls = np.save, []
 
-    def fills_up(path, array, **options):
-        calls.append(path)
-        if len(calls) > 3:
-            path.write_bytes(b"half")
-            raise OSError(28, "No space left on device")
-        real(path, array, **options)
 
-    monkeypatch.setattr(cache_module.np, "save", fills_up)
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 128 KiB, where this user may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("only root may mount a small tmpfs")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_disk_that_fills_up_while_writing_loses_nothing(recorded, small_disk, monkeypatch):
+    monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda folder: SimpleNamespace(free=10**12))
     with pytest.raises(StorageError, match="disk is full"):
-        open_cache(recorded, camera=CAMERA, size=(32, 32), root=tmp_path, workers=1)
-    assert len(files_in(tmp_path)) == 3
-    monkeypatch.setattr(cache_module.np, "save", real)
-    assert open_cache(recorded, camera=CAMERA, size=(32, 32), root=tmp_path).built == 3
+        open_cache(recorded, camera=CAMERA, size=(32, 32), root=small_disk, workers=1)
+    kept = files_in(small_disk)
+    assert len(kept) >= 2 and all(path.suffix == ".npy" and not path.name.startswith(".") for path in kept)
+    subprocess.run(["mount", "-o", "remount,size=1m", str(small_disk)], check=True)
+    cache = open_cache(recorded, camera=CAMERA, size=(32, 32), root=small_disk)
+    assert cache.built == 6 - len(kept)
+    for episode in cache.episodes:
+        np.testing.assert_array_equal(episode.frames[CAMERA], area_resize(decode_video(recorded.path(episode.index)), (32, 32)))
 
 
 BUILD = """
