@@ -209,6 +209,26 @@ def test_a_killed_child_is_a_typed_error_and_the_next_call_works(clip, dull):
     assert len(decode_video(clip)) == 40
 
 
+def test_the_child_ends_with_its_parent(clip):
+    code = (
+        "import os, sys; from armillary.data.video import decode_video, worker;"
+        "decode_video(sys.argv[1]); print(worker._idle[-1].process.pid, flush=True); os.kill(os.getpid(), 9)"
+    )
+    root = Path(worker.__file__).parents[3]
+    result = subprocess.run([sys.executable, "-c", code, str(clip)], stdout=subprocess.PIPE, text=True, cwd=root)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and alive(int(result.stdout)):
+        time.sleep(0.02)
+    assert not alive(int(result.stdout))
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def test_the_child_is_limited_and_light(clip):
     decode_video(clip)
     pid = worker._idle[-1].process.pid
@@ -216,6 +236,7 @@ def test_the_child_is_limited_and_light(clip):
     soft = {line[:26].strip(): line[26:].split()[0] for line in limits.splitlines()[1:]}
     assert soft["Max file size"] == "0" and soft["Max open files"] == "32" and soft["Max core file size"] == "0"
     assert soft["Max address space"] == str(VideoLimits().memory_bytes) and soft["Max cpu time"] != "unlimited"
+    assert os.getsid(pid) != os.getsid(0), "Ctrl-C must not reach the child, or it would look like a damaged file"
     code = "import sys, armillary.data.video.child as c; print(*(m for m in ('torch', 'gymnasium', 'pyarrow') if m in sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(worker.__file__).parents[3])
     assert result.stdout.strip() == ""

@@ -56,6 +56,7 @@ class _Child:
             stderr=subprocess.DEVNULL,
             env=kept,
             bufsize=0,
+            start_new_session=True,  # Ctrl-C is for the parent to act on
         )
         self.answers = self.process.stdout.fileno()
         if hasattr(fcntl, "F_SETPIPE_SZ"):
@@ -163,7 +164,7 @@ def _collect(child: _Child, path: str, limits: VideoLimits) -> Reply:
             case "frames":
                 chunks.append(payload.reshape(header["shape"]))
             case "done":
-                return Reply(header["result"], np.concatenate(chunks) if chunks else None)
+                return Reply(header["result"], np.concatenate(chunks) if len(chunks) > 1 else next(iter(chunks), None))
             case "error":
                 raise VideoError(f"{path}: {header['cause']}; {header['fix']}")
             case "memory":
