@@ -2,10 +2,9 @@
 
 import copy
 import math
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import gymnasium
 import numpy as np
@@ -42,7 +41,7 @@ def check_world(world: World, prompt: Prompt | None = None, *, seed: int = 0) ->
         for check_rule in _RULES:
             check_rule(trial)
     if chance != _global_chance():
-        _fail(world, "randomness is passed in", "a global generator (torch, numpy or random) was used; draw from `rng` only")
+        _fail(world, "randomness is passed in", "a global generator (torch's or numpy's) was used; draw from `rng` only")
     for name, before in weights.items():
         if not torch.equal(before, module.state_dict()[name]):
             _fail(world, "a world holds no hidden position", f"the weight or buffer {name!r} changed while the world was used")
@@ -50,7 +49,7 @@ def check_world(world: World, prompt: Prompt | None = None, *, seed: int = 0) ->
 
 @dataclass(frozen=True)
 class _Trial:
-    """A world under test, and a way to make the same calls again."""
+    """A world under test, and a way to make the same calls again. What it returns is not yet known to be a State."""
 
     world: World
     prompt: Prompt
@@ -59,14 +58,14 @@ class _Trial:
     copies: int  # how many times a start is repeated to make at least NUM_WORLDS
     actions: Tensor  # b t ...
 
-    def start(self, seed_offset: int = 0) -> State:
+    def start(self, seed_offset: int = 0) -> Any:
         return self.world.start(self.prompt, seeded(self.seed + seed_offset, self.device))
 
     def states(self) -> tuple[State, Tensor]:
         """A state of at least NUM_WORLDS worlds, and actions for it."""
         return self.start().repeat(self.copies), self.actions
 
-    def step(self, state: State, action: Tensor, seed_offset: int = 0) -> State:
+    def step(self, state: State, action: Tensor, seed_offset: int = 0) -> Any:
         return self.world.step(state, action, seeded(self.seed + 100 + seed_offset, self.device))
 
     def shown(self, state: State) -> dict[str, Tensor]:
@@ -91,7 +90,7 @@ def _copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _global_chance() -> tuple:
     numpy_state = np.random.get_state()
-    return torch.get_rng_state().numpy().tobytes(), numpy_state[1].tobytes(), numpy_state[2], random.getstate()
+    return torch.get_rng_state().numpy().tobytes(), numpy_state[1].tobytes(), numpy_state[2]
 
 
 def _difference(first: dict[str, Tensor], second: dict[str, Tensor], *, exact: bool = True) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from armillary.core.errors import DataError, StorageError
 
 TEMPORARY_PREFIX = ".armillary-tmp-"
-_SAFE_PART = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._+=@-]{0,200}$")
+_SAFE_PART = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._+=@-]{0,200}\Z")
 
 
 def safe_join(root: Path, name: str) -> Path:
