@@ -10,12 +10,11 @@ windows of both are compared pixel by pixel. `cold_build` decodes and shrinks ev
 """
 
 import argparse
-import json
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +29,7 @@ from armillary.data.dataset import Dataset, open_dataset
 from armillary.data.resize import area_resize
 from armillary.data.windows import WindowLoader, WindowSampler
 from benchmarks.lerobot_reader import KEPT_OPEN, REOPENED, load_lerobot
+from benchmarks.rows import Arguments, Row, Study, parse_arguments
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "g1_inspire_lerobot21_160x120"
 SIZE, STRIDE, NUM_FRAMES, BATCH_SIZE = (64, 64), 3, 16, 32
@@ -51,7 +51,7 @@ class Rivals:
         reader = load_lerobot()
         self.readers = {
             name: reader("local/benchmark", root=root, delta_timestamps=moments, video_backend=backend)
-            for name, backend in (("lerobot, files reopened", REOPENED), ("lerobot, files kept open", KEPT_OPEN))
+            for name, backend in (("lerobot, reopening", REOPENED), ("lerobot, kept open", KEPT_OPEN))
         }
 
     def sampler(self, seed: int) -> WindowSampler:
@@ -97,28 +97,27 @@ def speed(windows: int, work: Callable[[], object]) -> Speed:
     return Speed(windows / (time.perf_counter() - wall), windows / (time.process_time() - processor))
 
 
-def measure(rivals: Rivals, seeds: int, quick: bool) -> list[dict]:
-    """One row per subject, and the ratios."""
+def measure(rivals: Rivals, seed: int, *, quick: bool) -> dict[str, Speed]:
+    """The speed of every subject over the windows of one seed."""
     batches, windows = (10, 8) if quick else (60, BATCH_SIZE)
-    speeds: dict[str, list[Speed]] = {}
-    for seed in range(seeds):
-        for name in rivals.readers:
-            speeds.setdefault(name, []).append(rivals.their_speed(name, seed, windows))
-        for workers in WORKERS:
-            speeds.setdefault(f"armillary, {workers} workers", []).append(rivals.our_speed(seed, workers, batches))
+    theirs = {name: rivals.their_speed(name, seed, windows) for name in rivals.readers}
+    return theirs | {f"armillary workers={workers}": rivals.our_speed(seed, workers, batches) for workers in WORKERS}
+
+
+def rows_of(measured: Sequence[dict[str, Sequence[float]]], rivals: Sequence[str]) -> list[Row]:
+    """Windows a second of each subject, and the ratios; one measurement a seed."""
+    speeds = {subject: [Speed(*one[subject]) for one in measured] for subject in measured[0]}
     found = [row(subject, "windows_per_second", [one.wall for one in values], "1/s") for subject, values in speeds.items()]
     for metric, clock in (("ratio", "wall"), ("ratio_of_processor_time", "processor")):
-        best = [max(getattr(one, clock) for one in pair) for pair in zip(*(speeds[name] for name in rivals.readers), strict=True)]
-        ours = [getattr(one, clock) for one in speeds["armillary, 0 workers"]]
-        found.append(row("armillary over lerobot", metric, [a / b for a, b in zip(ours, best, strict=True)], "x"))
+        best = [max(getattr(one, clock) for one in pair) for pair in zip(*(speeds[name] for name in rivals), strict=True)]
+        ours = [getattr(one, clock) for one in speeds["armillary workers=0"]]
+        found.append(row("armillary / lerobot", metric, [a / b for a, b in zip(ours, best, strict=True)], "x"))
     return found
 
 
-def row(subject: str, metric: str, values: list[float], unit: str) -> dict:
-    """One row of the published form; the interval is a bootstrap over seeds."""
-    estimate = bootstrap(values)
-    numbers = {"value": round(estimate.value, 3), "low": round(estimate.low, 3), "high": round(estimate.high, 3)}
-    return {"name": "loader", "subject": subject, "metric": metric, **numbers, "n": estimate.n, "seeds": len(values), "unit": unit}
+def row(subject: str, metric: str, values: Sequence[float], unit: str) -> Row:
+    """One row; the interval is a bootstrap over seeds."""
+    return Row.of("loader", subject, metric, bootstrap(values), seeds=len(values), unit=unit)
 
 
 def timed(work: Callable[[], object]) -> tuple[object, float]:
@@ -127,49 +126,46 @@ def timed(work: Callable[[], object]) -> tuple[object, float]:
     return work(), time.perf_counter() - begin
 
 
-def rows(data: Path, seeds: int, quick: bool) -> list[dict]:
-    """Everything, in folders that are removed afterwards."""
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        # Before LeRobot is imported: nothing is fetched, and nothing is left in the user's folders.
-        os.environ |= {"HF_HOME": f"{folder}/huggingface", "HF_HUB_OFFLINE": "1"}
-        os.environ["ARMILLARY_CACHE"] = f"{folder}/cache"
-        root = Path(folder) / "v3"
-        convert(data, root)
-        dataset, opening_s = timed(lambda: open_dataset(root))
-        camera = dataset.info.camera_keys[0]
-        cache, cold_s = timed(lambda: open_cache(dataset, camera=camera, size=SIZE))
-        _, warm_s = timed(lambda: open_cache(dataset, camera=camera, size=SIZE))
-        frames = sum(len(episode) for episode in cache.episodes)
-        rivals = Rivals(dataset, cache, root)
-        rivals.compare()
-        return [
-            row("armillary", "dataset_opening", [opening_s], "s"),
-            row("armillary", "cold_build", [cold_s], "s"),
-            row("armillary", "cold_build_frames_per_second", [frames / cold_s], "1/s"),
-            row("armillary", "warm_opening", [warm_s], "s"),
-            *measure(rivals, seeds, quick),
-        ]
+def run(arguments: Arguments, folder: Path) -> None:
+    """Everything, below a folder that is removed afterwards."""
+    # Before LeRobot is imported: nothing is fetched, and nothing is left in the user's folders.
+    os.environ |= {"HF_HOME": f"{folder}/huggingface", "HF_HUB_OFFLINE": "1", "ARMILLARY_CACHE": f"{folder}/cache"}
+    root = folder / "v3"
+    convert(arguments.extra.data, root)
+    dataset, opening_s = timed(lambda: open_dataset(root))
+    camera = dataset.info.camera_keys[0]
+    cache, cold_s = timed(lambda: open_cache(dataset, camera=camera, size=SIZE))
+    _, warm_s = timed(lambda: open_cache(dataset, camera=camera, size=SIZE))
+    frames = sum(len(episode) for episode in cache.episodes)
+    rivals = Rivals(dataset, cache, root)
+    rivals.compare()
+    with Study("loader", arguments) as study:
+        measured = [study.seed(seed, lambda seed=seed: measure(rivals, seed, quick=arguments.quick)) for seed in arguments.seeds]
+        study.publish(
+            [
+                row("armillary", "dataset_opening", [opening_s], "s"),
+                row("armillary", "cold_build", [cold_s], "s"),
+                row("armillary", "cold_build_frames_per_second", [frames / cold_s], "1/s"),
+                row("armillary", "warm_opening", [warm_s], "s"),
+                *rows_of(measured, list(rivals.readers)),
+            ]
+        )
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print the rows."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=DATA, help="a LeRobot dataset with at least one video camera")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="a smoke run, never published")
-    parser.add_argument("--json", action="store_true", help="one JSON list instead of a table")
-    arguments = parser.parse_args()
+
+    def declare(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--data", type=Path, default=DATA, help="a LeRobot dataset with at least one video camera")
+
+    arguments = parse_arguments(__doc__, argv, seeds=5, add=declare)
+    torch.set_num_threads(1)
     try:
-        measured = rows(arguments.data, 2 if arguments.quick else arguments.seeds, arguments.quick)
+        with tempfile.TemporaryDirectory() as folder:
+            run(arguments, Path(folder))
     except ImportError as error:
         print(error, file=sys.stderr)
         return 1
-    if arguments.json:
-        print(json.dumps(measured, indent=2))
-        return 0
-    for one in measured:
-        print(f"{one['subject']:<40}{one['metric']:<30}{one['value']:>12,.2f} {one['unit']:<4} [{one['low']:,.2f}, {one['high']:,.2f}]")
     return 0
 
 

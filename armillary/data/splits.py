@@ -86,13 +86,6 @@ def _check_hashes(episodes: Sequence, hashes: list[str]) -> None:
         first_with[name] = episode.index
 
 
-def choose_stride(seconds_per_step: float, config: DataConfig) -> int:
-    """The configured stride, or for 0 the one that brings a step of the model nearest to 0.1 s."""
-    if config.stride < 0:
-        raise ConfigError(f"stride must be >= 0, received {config.stride}")
-    return config.stride or max(1, round(0.1 / seconds_per_step))
-
-
 def measure(episodes: Sequence[Episode], config: DataConfig) -> DataShape:
     """Sizes and action scales of the training episodes, which already have the model's stride.
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from armillary.core.episode import Episode
 from armillary.core.errors import ConfigError, DataError
 from armillary.data.shape import DataConfig
-from armillary.data.splits import Split, choose_stride, measure, split_episodes
+from armillary.data.splits import Split, measure, split_episodes
 
 
 def records(count: int) -> list:
@@ -59,12 +59,6 @@ def test_the_same_recording_twice_is_refused():
         split_episodes([], DataConfig())
     with pytest.raises(ConfigError, match="test_fraction"):
         split_episodes(records(3), DataConfig(test_fraction=1.0))
-
-
-@pytest.mark.parametrize("fps,stride", [(30, 3), (20, 2), (10, 1), (4, 1), (60, 6)])
-def test_the_default_stride_is_a_tenth_of_a_second(fps, stride):
-    assert choose_stride(1 / fps, DataConfig()) == stride
-    assert choose_stride(1 / fps, DataConfig(stride=5)) == 5
 
 
 def test_scales_are_those_of_the_actions_and_a_still_joint_is_floored():
