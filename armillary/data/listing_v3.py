@@ -36,7 +36,10 @@ def read(
     if unfinished:
         notes.append(f"the recording was not closed; finish it with: armillary data doctor {root} --repair")
         listed = _certain(listed, raw)
-    return _tasks(root, found), positions(listed, EPISODES_FOLDER, found), notes
+    tasks = _tasks(root, found)
+    if unfinished and whole(raw.get("total_tasks")):
+        tasks = {index: task for index, task in tasks.items() if index < raw["total_tasks"]}
+    return tasks, positions(listed, EPISODES_FOLDER, found), notes
 
 
 def _certain(listed: list[Listed], raw: Mapping[str, object]) -> list[Listed]:

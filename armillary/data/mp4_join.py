@@ -42,7 +42,7 @@ def stretch_of(track: VideoTrack, first: int, count: int) -> Stretch:
     return Stretch(track, packets)
 
 
-def join(path: Path, stretches: Sequence[Stretch], fps: float) -> None:
+def join(path: Path, stretches: Sequence[Stretch], fps: float | int) -> None:
     """Write an mp4 that shows every frame of `stretches` for `1 / fps` seconds.
 
     All must come from tracks of the same coding (`VideoTrack.decoding`). The file is a function of its inputs alone.
@@ -74,7 +74,7 @@ def join(path: Path, stretches: Sequence[Stretch], fps: float) -> None:
                 handle.write(block)
 
 
-def _clock(fps: float) -> tuple[int, int]:
+def _clock(fps: float | int) -> tuple[int, int]:
     """Ticks a frame and ticks a second; exact for whole frame rates."""
     if float(fps).is_integer():
         return TICKS_PER_FRAME, int(fps) * TICKS_PER_FRAME

@@ -87,16 +87,16 @@ class DatasetWriter:
         fps = round(1.0 / episode.seconds_per_step, 6)
         check_episode(episode, features, fps, self._features or features, self._fps or fps)
         self._features, self._fps = self._features or features, fps
-        number = self._episodes
-        if episode.task not in self._tasks:
-            self._tasks.append(episode.task)
-            write_tasks(self.path, self._tasks)
-        row, stats = self._write_single(episode, number)
+        number, frames = self._episodes, self._frames + len(episode)
+        tasks = list(dict.fromkeys([*self._tasks, episode.task]))
+        if tasks != self._tasks:
+            write_tasks(self.path, tasks)
+        row, stats = self._write_single(episode, number, tasks.index(episode.task))
         write_episodes(self.path, number, [row], [stats], chunk=SINGLE_CHUNK)
-        self._stats = join_stats([self._stats, stats] if self._stats else [stats])
-        write_stats(self.path, self._stats)
-        self._episodes, self._frames = number + 1, self._frames + len(episode)
-        write_info(self.path, self._fps, self.robot_type, self._features, self._episodes, self._frames, len(self._tasks))
+        joined = join_stats([self._stats, stats] if self._stats else [stats])
+        write_stats(self.path, joined)
+        write_info(self.path, fps, self.robot_type, self._features, number + 1, frames, len(tasks))
+        self._episodes, self._frames, self._tasks, self._stats = number + 1, frames, tasks, joined
         return number
 
     def close(self) -> None:
@@ -122,10 +122,10 @@ class DatasetWriter:
         self._episodes, self._frames, self._tasks = info.total_episodes, info.total_frames, list(info.tasks)
         self._stats = join_stats([as_arrays(one.stats) for one in metadata.listed])
 
-    def _write_single(self, episode: Episode, number: int) -> tuple[dict[str, object], dict[str, Stats]]:
+    def _write_single(self, episode: Episode, number: int, task: int) -> tuple[dict[str, object], dict[str, Stats]]:
         chunk, file = SINGLE_CHUNK + number // FILES_PER_CHUNK, number % FILES_PER_CHUNK
         place = {"chunk_index": chunk, "file_index": file}
-        task_index = np.full(len(episode), self._tasks.index(episode.task))
+        task_index = np.full(len(episode), task)
         rows = _rows_of(episode, self._features)
         table, stats = episode_table(rows, self._features, self._fps, number, self._frames, task_index)
         content = ContentHash(self._fps, [episode.task])
@@ -203,6 +203,7 @@ def _finish(path: Path) -> None:
             if chunk.name.removeprefix("chunk-").isdecimal() and int(chunk.name.removeprefix("chunk-")) >= SINGLE_CHUNK:
                 shutil.rmtree(chunk)
     info, tasks = metadata.info, metadata.info.tasks
+    write_tasks(path, tasks)
     write_stats(path, join_stats([as_arrays(one.stats) for one in metadata.listed]))
     write_info(path, info.fps, info.robot_type, features, info.total_episodes, info.total_frames, len(tasks))
     write_card(path)

@@ -127,7 +127,7 @@ def _check_bookkeeping(
 
     times = read("timestamp")
     if times is not None:
-        _check_times(times.astype(np.float64), np.spacing(np.float32(np.abs(times).max())), fps, fault)
+        _check_times(times.astype(np.float64), float(np.spacing(np.float32(np.abs(times).max()))), fps, fault)
     for key, expected in (("frame_index", np.arange(len(table))), ("episode_index", np.full(len(table), listed.index))):
         found = read(key)
         if found is not None and (found != expected).any():
@@ -145,7 +145,7 @@ def _check_times(times: np.ndarray, resolution: float, fps: float, fault) -> Non
         fault("timestamps", "finite seconds", "NaN or infinity")
         return
     steps = np.arange(len(times)) / fps
-    tolerance = TIME_TOLERANCE_S + 2 * float(resolution)
+    tolerance = TIME_TOLERANCE_S + 2 * resolution
     drift = np.abs(times - times[0] - steps)
     if drift.max() > tolerance:
         row = int(np.flatnonzero(drift > tolerance)[0])
