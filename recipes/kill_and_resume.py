@@ -20,7 +20,7 @@ from pathlib import Path
 from armillary.core import Estimate
 from armillary.core.storage import TEMPORARY_PREFIX
 from armillary.train import RunFolder
-from benchmarks.rows import ROOT, Row, Study, parse_arguments
+from benchmarks.rows import ROOT, UNFINISHED, finished, parser, publish, row, timed
 
 DATA = ROOT.parent / "shared" / "data" / "g1_inspire_lerobot21_160x120"
 NAME = "kill_and_resume"
@@ -95,32 +95,29 @@ def wilson(successes: int, count: int) -> Estimate:
     return Estimate(value=share, low=max(0.0, (centre - half) / scale), high=min(1.0, (centre + half) / scale), n=count)
 
 
-def declare(parser) -> None:
-    """The recipe's own arguments."""
-    parser.add_argument("--data", type=Path, default=DATA, help="any LeRobot dataset")
-    parser.add_argument("--points", type=int, default=5, help="kills for each seed")
-    parser.add_argument("--steps", type=int, default=24, help="steps of each run")
-
-
 def main() -> None:
     """Print the rows."""
-    arguments = parse_arguments(__doc__, seeds=4, add=declare)
-    points, steps = (2, 8) if arguments.quick else (arguments.extra.points, arguments.extra.steps)
-    with Study(NAME, arguments, room="recipes") as study:
-
-        def one(seed: int) -> list[dict]:
-            return measure(arguments.extra.data.resolve(), study.folder(seed), seed, points=points, steps=steps)
-
-        done = [point for seed in arguments.seeds for point in study.seed(seed, lambda seed=seed: one(seed))]
-        left = float(sum(point["temporary_files"] for point in done))
-        share, files = wilson(sum(point["identical"] for point in done), len(done)), Estimate(value=left, low=left, high=left, n=len(done))
-        count = len(arguments.seeds)
-        study.publish(
-            [
-                Row.of(NAME, "vmc", "resumed_bit_identical", share, seeds=count, unit="share of kills"),
-                Row.of(NAME, "vmc", "temporary_files_left", files, seeds=count, unit="files"),
-            ]
-        )
+    options = parser("recipes.kill_and_resume", __doc__, seeds=4)
+    options.add_argument("--data", type=Path, default=DATA, help="any LeRobot dataset")
+    options.add_argument("--points", type=int, default=5, help="kills for each seed")
+    options.add_argument("--steps", type=int, default=24, help="steps of each run")
+    options = options.parse_args()
+    points, steps, seeds = (2, 8, 1) if options.quick else (options.points, options.steps, options.seeds)
+    settings = {"data": options.data.resolve(), "points": points, "steps": steps}
+    done = []
+    with timed() as wall:
+        for seed in range(seeds):
+            work = UNFINISHED / NAME / f"seed-{seed}"
+            done += finished(
+                NAME, seed, settings, lambda seed=seed, work=work: measure(settings["data"], work, seed, points=points, steps=steps)
+            )
+    share = wilson(sum(point["identical"] for point in done), len(done))
+    left = float(sum(point["temporary_files"] for point in done))
+    rows = [
+        row(NAME, "vmc", "resumed_bit_identical", share, seeds=seeds, unit="share of kills"),
+        row(NAME, "vmc", "temporary_files_left", Estimate(value=left, low=left, high=left, n=len(done)), seeds=seeds, unit="files"),
+    ]
+    publish(NAME, rows, options, command="python -m recipes.kill_and_resume", wall_s=wall["s"])
 
 
 if __name__ == "__main__":

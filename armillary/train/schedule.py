@@ -29,18 +29,16 @@ def lay_out(phases: Sequence[Phase], steps: int) -> tuple[Stretch, ...]:
     total = math.fsum(phase.share for phase in phases)
     if not phases or abs(total - 1.0) > 1e-6:
         raise WorldError(f"the shares of a world's phases must sum to 1; received {[(p.name, p.share) for p in phases]}")
+    if steps < len(phases):
+        names = ", ".join(phase.name for phase in phases)
+        raise ConfigError(f"train.steps = {steps} is too few: there are {len(phases)} phases ({names}), and each takes a step or more")
     borders, passed = [0], 0.0
-    for phase in phases:
+    for left, phase in zip(reversed(range(len(phases))), phases, strict=True):
         passed += phase.share
-        borders.append(round(passed * steps))
-    borders[-1] = steps
-    stretches = tuple(
+        borders.append(min(max(round(passed * steps), borders[-1] + 1), steps - left))
+    return tuple(
         Stretch(phase=phase, index=index, first_step=borders[index], last_step=borders[index + 1]) for index, phase in enumerate(phases)
     )
-    for stretch in stretches:
-        if stretch.num_steps < 1:
-            raise ConfigError(f"train.steps = {steps} leaves no step for phase {stretch.phase.name!r}; raise it")
-    return stretches
 
 
 def learning_rate(stretch: Stretch, step: int, config: TrainConfig) -> float:

@@ -29,9 +29,16 @@ def test_shares_that_do_not_sum_to_one_are_refused(shares):
         lay_out(phases(*shares), 10)
 
 
-def test_a_phase_without_a_step_is_refused():
-    with pytest.raises(ConfigError, match=r"steps = 2.*'p0'"):
-        lay_out(phases(0.1, 0.9), 2)
+@pytest.mark.parametrize(
+    ("shares", "steps", "borders"), [((0.01, 0.99), 8, [1, 8]), ((0.99, 0.01), 8, [7, 8]), ((0.9, 0.05, 0.05), 3, [1, 2, 3])]
+)
+def test_every_phase_gets_a_step(shares, steps, borders):
+    assert [stretch.last_step for stretch in lay_out(phases(*shares), steps)] == borders
+
+
+def test_fewer_steps_than_phases_are_refused():
+    with pytest.raises(ConfigError, match=r"steps = 1 is too few.*p0, p1"):
+        lay_out(phases(0.1, 0.9), 1)
 
 
 def test_the_rate_warms_up_and_falls_to_zero_in_each_phase():
