@@ -9,7 +9,6 @@ twice: opening the file for every window, as it does with torchvision, and with 
 windows of both are compared pixel by pixel. `cold_build` decodes and shrinks every recording into the cache.
 """
 
-import argparse
 import os
 import sys
 import tempfile
@@ -22,14 +21,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from armillary.core import bootstrap
+from armillary.core import DataError, bootstrap
 from armillary.data.cache import FrameCache, open_cache
 from armillary.data.convert import convert
 from armillary.data.dataset import Dataset, open_dataset
 from armillary.data.resize import area_resize
 from armillary.data.windows import WindowLoader, WindowSampler
+from benchmarks import rows
 from benchmarks.lerobot_reader import KEPT_OPEN, REOPENED, load_lerobot
-from benchmarks.rows import Arguments, Row, Study, parse_arguments
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "g1_inspire_lerobot21_160x120"
 SIZE, STRIDE, NUM_FRAMES, BATCH_SIZE = (64, 64), 3, 16, 32
@@ -104,7 +103,7 @@ def measure(rivals: Rivals, seed: int, *, quick: bool) -> dict[str, Speed]:
     return theirs | {f"armillary workers={workers}": rivals.our_speed(seed, workers, batches) for workers in WORKERS}
 
 
-def rows_of(measured: Sequence[dict[str, Sequence[float]]], rivals: Sequence[str]) -> list[Row]:
+def rows_of(measured: Sequence[dict[str, Sequence[float]]], rivals: Sequence[str]) -> list[dict]:
     """Windows a second of each subject, and the ratios; one measurement a seed."""
     speeds = {subject: [Speed(*one[subject]) for one in measured] for subject in measured[0]}
     found = [row(subject, "windows_per_second", [one.wall for one in values], "1/s") for subject, values in speeds.items()]
@@ -115,57 +114,49 @@ def rows_of(measured: Sequence[dict[str, Sequence[float]]], rivals: Sequence[str
     return found
 
 
-def row(subject: str, metric: str, values: Sequence[float], unit: str) -> Row:
+def row(subject: str, metric: str, values: Sequence[float], unit: str) -> dict:
     """One row; the interval is a bootstrap over seeds."""
-    return Row.of("loader", subject, metric, bootstrap(values), seeds=len(values), unit=unit)
+    return rows.row("loader", subject, metric, bootstrap(values), seeds=len(values), unit=unit)
 
 
-def timed(work: Callable[[], object]) -> tuple[object, float]:
-    """What `work` gives and the seconds it took."""
-    begin = time.perf_counter()
-    return work(), time.perf_counter() - begin
-
-
-def run(arguments: Arguments, folder: Path) -> None:
-    """Everything, below a folder that is removed afterwards."""
+def run(data: Path, folder: Path, seeds: int, quick: bool) -> list[dict]:
+    """Every row, with what is made on the way below `folder`."""
     # Before LeRobot is imported: nothing is fetched, and nothing is left in the user's folders.
     os.environ |= {"HF_HOME": f"{folder}/huggingface", "HF_HUB_OFFLINE": "1", "ARMILLARY_CACHE": f"{folder}/cache"}
     root = folder / "v3"
-    convert(arguments.extra.data, root)
-    dataset, opening_s = timed(lambda: open_dataset(root))
+    convert(data, root)
+    with rows.timed() as opening:
+        dataset = open_dataset(root)
     camera = dataset.info.camera_keys[0]
-    cache, cold_s = timed(lambda: open_cache(dataset, camera=camera, size=SIZE))
-    _, warm_s = timed(lambda: open_cache(dataset, camera=camera, size=SIZE))
+    with rows.timed() as cold:
+        cache = open_cache(dataset, camera=camera, size=SIZE)
+    with rows.timed() as warm:
+        open_cache(dataset, camera=camera, size=SIZE)
     frames = sum(len(episode) for episode in cache.episodes)
     rivals = Rivals(dataset, cache, root)
     rivals.compare()
-    with Study("loader", arguments) as study:
-        measured = [study.seed(seed, lambda seed=seed: measure(rivals, seed, quick=arguments.quick)) for seed in arguments.seeds]
-        study.publish(
-            [
-                row("armillary", "dataset_opening", [opening_s], "s"),
-                row("armillary", "cold_build", [cold_s], "s"),
-                row("armillary", "cold_build_frames_per_second", [frames / cold_s], "1/s"),
-                row("armillary", "warm_opening", [warm_s], "s"),
-                *rows_of(measured, list(rivals.readers)),
-            ]
-        )
+    return [
+        row("armillary", "dataset_opening", [opening["s"]], "s"),
+        row("armillary", "cold_build", [cold["s"]], "s"),
+        row("armillary", "cold_build_frames_per_second", [frames / cold["s"]], "1/s"),
+        row("armillary", "warm_opening", [warm["s"]], "s"),
+        *rows_of([measure(rivals, seed, quick=quick) for seed in range(seeds)], list(rivals.readers)),
+    ]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Print the rows."""
-
-    def declare(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--data", type=Path, default=DATA, help="a LeRobot dataset with at least one video camera")
-
-    arguments = parse_arguments(__doc__, argv, seeds=5, add=declare)
+    parser = rows.parser("benchmarks.loader", __doc__ or "", seeds=5)
+    parser.add_argument("--data", type=Path, default=DATA, help="a LeRobot dataset with at least one video camera")
+    options = parser.parse_args()
     torch.set_num_threads(1)
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            run(arguments, Path(folder))
-    except ImportError as error:
+        with tempfile.TemporaryDirectory() as folder, rows.timed() as whole:
+            found = run(options.data, Path(folder), 1 if options.quick else options.seeds, options.quick)
+    except (ImportError, DataError) as error:
         print(error, file=sys.stderr)
         return 1
+    rows.publish("loader", found, options, command="python -m benchmarks.loader", wall_s=whole["s"])
     return 0
 
 
