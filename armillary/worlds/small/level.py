@@ -11,21 +11,25 @@ START_COLUMNS = 3  # flat ground at both ends
 
 @lru_cache(maxsize=512)
 def build_level(number: int, columns: int) -> np.ndarray:
-    """Tiles `ROWS x columns` (uint8, row 0 lowest). Every pit is at most two tiles wide and every step one tile high."""
+    """Tiles `ROWS x columns` (uint8, row 0 lowest) that can be walked from end to end.
+
+    A pit is at most two tiles wide, a step one tile high, and under a platform the ground is level.
+    """
     chance = np.random.default_rng([number, columns])
     tiles = np.zeros((ROWS, columns), dtype=np.uint8)
     height, column, since_pit, busy_until = 2, 0, 0, 0
     while column < columns:
         inner = START_COLUMNS <= column < columns - START_COLUMNS
-        if inner and since_pit > 2 and chance.random() < 0.22:
-            column += int(chance.integers(1, 3))
+        free = inner and column >= busy_until
+        if free and since_pit > 2 and chance.random() < 0.22:
+            column = min(column + int(chance.integers(1, 3)), columns - START_COLUMNS)
             since_pit = 0
             continue
-        if inner and since_pit > 0:
+        if free and since_pit > 0:
             height = int(np.clip(height + chance.choice([-1, 0, 0, 1]), 1, 3))
         tiles[:height, column] = EARTH
         tiles[height - 1, column] = GRASS
-        if inner and column >= busy_until and chance.random() < 0.3:
+        if free and chance.random() < 0.3:
             busy_until = column + _decorate(tiles, column, height, chance) + 1
         column, since_pit = column + 1, since_pit + 1
     tiles[int((tiles[:, columns - 2] > 0).sum()), columns - 2] = FLAG

@@ -58,7 +58,7 @@ class Platformer(SmallWorld[PlatformerState], Rewards):
     """
 
     factors: ClassVar = {
-        "level": Factor(0, 65535, RANDOM),
+        "level": Factor(0.0, 65535.0, RANDOM),
         "gravity_m_s2": Factor(15.0, 45.0, 30.0),
         "jump_m_s": Factor(8.0, 14.0, 12.5),
         "run_m_s": Factor(2.0, 8.0, 5.0),

@@ -80,12 +80,16 @@ class Pusher(SmallWorld[PusherState], Rewards):
         bearing = noise[:, 2] * 2 * torch.pi
         away = (block.size_m * 0.5**0.5 + AGENT_RADIUS_M + 0.02)[:, None] * torch.stack([bearing.cos(), bearing.sin()], dim=-1)
         agent = torch.where((middle + away < LOW_M) | (middle + away > HIGH_M), middle - away, middle + away)
+        # A goal too near the block moves a quarter of the table away, so that no start is solved.
+        goal = noise[:, 4:6] * 0.5
+        near = (goal + 0.25 - middle).norm(dim=-1, keepdim=True) < 0.12
+        goal = 0.25 + torch.where(near, (goal + 0.25) % 0.5, goal)
         return PusherState(
             theme=theme,
             block=block,
             agent=agent,
             agent_velocity=torch.zeros_like(agent),
-            goal=0.25 + 0.5 * noise[:, 4:6],
+            goal=goal,
             goal_angle=noise[:, 6] * 2 * torch.pi,
             last_reward=torch.zeros_like(bearing),
             going=torch.ones_like(bearing),
