@@ -25,7 +25,6 @@ PUBLISHED = ModelConfig(
     vision_share=0.5,
     memory_share=0.5,
     other_looks=0.0,
-    temperature=1.0,
 )
 
 PRESETS: Mapping[str, Config] = {"default": Config(), "published": Config(model=PUBLISHED)}

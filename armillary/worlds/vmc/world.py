@@ -28,6 +28,7 @@ from armillary.worlds.vmc import losses
 from armillary.worlds.vmc.augment import other_look
 from armillary.worlds.vmc.model import ContextDecoder, Encoder, GlobalDecoder, Memory, Mixture, draw_noise
 
+WHOLE_CONTEXT_SHARE = 0.75  # of the batches; the rest start from fewer frames
 FRAMES_PER_WINDOW = 4  # drawing costs most: a few frames of each window teach as much as all
 ACTION_LIMIT_STD = 5.0  # commands are standardised by the training data's and cut off here: beyond it nothing was learned
 
@@ -54,7 +55,7 @@ class ModelConfig:
     dream_steps: int = 20
     vision_share: float = 0.05
     memory_share: float = 0.0
-    other_looks: float = 0.5
+    other_looks: float = 0.35
     batch_size: int = 8
     vision_batch_size: int = 16
     learning_rate: float = 1e-3
@@ -237,9 +238,9 @@ class VmcWorld(nn.Module, World[VmcState], Renders, Embeds, Rewards, Trainable):
         return states, densities
 
     def _draw_context_steps(self, rng: Generator) -> int:
-        """All of `context_steps` in half of the batches, fewer in the others: a dream may start from one picture."""
+        """All of `context_steps` in most batches, fewer in the others: a dream may start from one picture."""
         whole, fewer = (torch.rand((), generator=rng, device=rng.device).item() for _ in range(2))
-        return self.config.context_steps if whole < 0.5 else 1 + int(fewer * self.config.context_steps)
+        return self.config.context_steps if whole < WHOLE_CONTEXT_SHARE else 1 + int(fewer * self.config.context_steps)
 
     def _outcome_losses(self, hidden: Float[Tensor, "b t n"], batch: Batch, span: slice) -> dict[str, Float[Tensor, ""]]:
         rewards = None if batch.rewards is None else batch.rewards[:, span]

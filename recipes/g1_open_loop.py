@@ -1,0 +1,172 @@
+"""A real humanoid's world: open-loop prediction on Unitree G1 recordings, V-M-C beside every baseline.
+
+    python -m recipes.g1_open_loop [--data PATH] [--seeds N] [--seed K ...] [--out DIR] [--quick] [--json]
+
+The last fifth of the episodes is held out (10 of 53). Each seed trains the default V-M-C, the published one and `direct_unet`
+on one thread each, then dreams 2 s from 0.6 s of held-out context, in the recorded look and in five looks that no one
+trained on. Rows: PSNR and SSIM by horizon, and gains over copy-last taken within each episode. Intervals are bootstrapped
+over seeds and episodes together. Finished parts are kept under --out and not done again.
+"""
+
+import logging
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from armillary.core import Estimate
+from armillary.core.storage import read_json, write_json
+from armillary.evaluate.direct_unet import DirectUnetConfig, fit_direct_unet
+from armillary.evaluate.open_loop import evaluate_open_loop
+from armillary.evaluate.shift import SHIFTS, shift_episodes
+from armillary.studies.fit import resume, train_family
+from armillary.studies.runs import HeldOut, LoadedRun, held_out, load_run
+from armillary.train.run import RunFolder
+from armillary.worlds.vmc.train import PRESETS, Config
+from benchmarks.rows import parser, publish, row, timed
+
+NAME = "g1_open_loop"
+PROCESSOR_TIME = "processor_time.json"
+DATA = Path(__file__).parents[2] / "shared" / "data" / "g1_inspire_lerobot21_160x120"
+STEPS = {"default": 5000, "published": 2400}
+UNET_STEPS = 700
+HORIZONS_S = (0.5, 1.0, 1.5, 2.0)
+SUBJECTS = {"default": "model", "published": "model_published"}
+UNITS = {"psnr": "dB", "ssim": ""}
+
+logger = logging.getLogger(NAME)
+Curves = Mapping[str, Float[np.ndarray, "episodes steps"]]  # by "look|metric|subject"
+
+
+def recipe(preset: str, seed: int, quick: bool) -> Config:
+    """The settings of one training run."""
+    config = PRESETS[preset]
+    steps = 12 if quick else STEPS[preset]
+    return replace(config, train=replace(config.train, seed=seed, steps=steps, checkpoint_every=500, workers=0))
+
+
+def trained(preset: str, seed: int, data: Path, out: Path, quick: bool) -> LoadedRun:
+    """The finished run of one preset and seed, trained now unless it was before."""
+    folder = out / f"{preset}-{seed}"
+    config = recipe(preset, seed, quick)
+    done = _steps_done(folder)
+    if done == config.train.steps:
+        return load_run(folder)
+    started = time.process_time()
+    if done is not None:
+        resume(folder)
+    else:
+        command = ["python", "-m", "recipes.g1_open_loop", "--data", str(data), "--seed", str(seed)]
+        train_family("vmc", data=data, out=folder, config=config, replay=command)
+    share = (config.train.steps - (done or 0)) / config.train.steps  # a resumed run is scaled to a whole one
+    write_json(folder / PROCESSOR_TIME, {"processor_s": (time.process_time() - started) / share})
+    return load_run(folder)
+
+
+def _steps_done(folder: Path) -> int | None:
+    """Steps of the run in `folder` so far; None when there is no run."""
+    if not (folder / "config.json").exists():
+        return None
+    rows = RunFolder.open(folder).metrics()
+    return rows[-1]["step"] if rows else 0
+
+
+def judge(seed: int, data: Path, out: Path, quick: bool) -> Curves:
+    """Every subject of one seed in every look: curves per held-out episode, and the seconds that training took."""
+    kept = out / f"curves-{seed}.json"
+    if kept.exists():
+        return {key: np.asarray(value) for key, value in read_json(kept).items()}
+    loaded = {preset: trained(preset, seed, data, out, quick) for preset in SUBJECTS}
+    held = held_out(loaded["default"], data)
+    step_s = loaded["default"].world.spec.seconds_per_step
+    settings = DirectUnetConfig(steps=12 if quick else UNET_STEPS)
+    logger.info("seed %d: direct_unet", seed)
+    num_future, camera = round(HORIZONS_S[-1] / step_s), loaded["default"].camera
+    unet = fit_direct_unet(held.training, camera=camera, num_future=num_future, config=settings, seed=seed)
+    curves: dict[str, np.ndarray] = {}
+    for look in ("recorded", *(() if quick else SHIFTS)):
+        logger.info("seed %d: judging in the look %s", seed, look)
+        curves |= _judge_look(look, loaded, held, unet, seed)
+    for preset, run in loaded.items():
+        curves[f"seconds|{preset}"] = np.asarray([read_json(run.path / PROCESSOR_TIME)["processor_s"]])
+    write_json(kept, {key: value.tolist() for key, value in curves.items()})
+    return curves
+
+
+def _judge_look(look: str, loaded: Mapping[str, LoadedRun], held: HeldOut, unet, seed: int) -> dict[str, np.ndarray]:
+    camera = loaded["default"].camera
+    episodes = list(held.episodes) if look == "recorded" else shift_episodes(held.episodes, look, camera=camera)
+    found = {}
+    for preset, run in loaded.items():
+        others = {"direct_unet": unet} if preset == "default" else {}
+        baselines = {"mean_frame": held.mean_frame, "predictors": others}
+        result = evaluate_open_loop(run.world, episodes, camera=camera, seed=seed, num_samples=1, **baselines)
+        renamed = {"model": SUBJECTS[preset], "shuffled_actions": SUBJECTS[preset].replace("model", "shuffled_actions")}
+        for metric, subjects in result.curves.items():
+            for subject, curve in subjects.items():
+                if preset == "default" or subject in renamed:
+                    found[f"{look}|{metric}|{renamed.get(subject, subject)}"] = np.asarray(curve)
+    return found
+
+
+def over_seeds_and_episodes(values: Float[np.ndarray, "seeds episodes"], resamples: int = 10_000) -> Estimate:
+    """The mean, and its 95 % interval from drawing seeds and episodes anew together."""
+    draw = np.random.default_rng(0)
+    seeds, episodes = values.shape
+    chosen_seeds = draw.integers(seeds, size=(resamples, seeds, 1))
+    chosen_episodes = draw.integers(episodes, size=(resamples, 1, episodes))
+    means = values[chosen_seeds, chosen_episodes].mean(axis=(1, 2))
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Estimate(value=float(values.mean()), low=float(low), high=float(high), n=episodes)
+
+
+def rows(curves: Sequence[Curves], step_s: float) -> list[dict]:
+    """The table: values of every subject, gains over copy-last, and what other actions cost the models."""
+    found = []
+    keys = [key for key in curves[0] if not key.startswith("seconds")]
+    for key in keys:
+        look, metric, subject = key.split("|")
+        stacked = np.stack([one[key] for one in curves])
+        copy = np.stack([one[f"{look}|{metric}|copy_last"] for one in curves])
+        pairs = [("", stacked)] + ([("_gain_over_copy_last", stacked - copy)] if subject != "copy_last" else [])
+        if subject.startswith("model"):
+            other = np.stack([one[f"{look}|{metric}|{subject.replace('model', 'shuffled_actions')}"] for one in curves])
+            pairs.append(("_gain_over_shuffled_actions", stacked - other))
+        for suffix, values in pairs:
+            for horizon_s in HORIZONS_S:
+                estimate = over_seeds_and_episodes(values[:, :, round(horizon_s / step_s) - 1])
+                name = f"{metric}{suffix} +{horizon_s} s, {look}"
+                found.append(row(NAME, subject, name, estimate, seeds=len(curves), unit=UNITS[metric]))
+    for preset, subject in SUBJECTS.items():
+        seconds = np.stack([one[f"seconds|{preset}"] for one in curves])
+        found.append(row(NAME, subject, "processor time of training", over_seeds_and_episodes(seconds), seeds=len(curves), unit="s"))
+    return found
+
+
+def main() -> None:
+    """Train, judge, print the rows."""
+    arguments = parser("recipes.g1_open_loop", __doc__.splitlines()[0])
+    arguments.add_argument("--data", type=Path, default=DATA, help="the G1 dataset, LeRobot v2.1 or v3")
+    arguments.add_argument("--out", type=Path, default=Path("runs") / NAME, help="where runs and curves are kept")
+    arguments.add_argument("--seed", type=int, nargs="*", help="only do the work of these seeds (to share it among processes)")
+    options = arguments.parse_args()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
+    torch.set_num_threads(1)
+    out = options.out / "quick" if options.quick else options.out
+    seeds = 1 if options.quick else options.seeds
+    if options.seed is not None:
+        for seed in options.seed:
+            judge(seed, options.data, out, options.quick)
+        return
+    with timed() as wall:
+        curves = [judge(seed, options.data, out, options.quick) for seed in range(seeds)]
+    publish(NAME, rows(curves, 0.1), options, command=f"python -m recipes.{NAME}", wall_s=wall["s"])
+
+
+if __name__ == "__main__":
+    main()
