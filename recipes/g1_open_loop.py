@@ -107,8 +107,8 @@ def _judge_look(look: str, loaded: Mapping[str, LoadedRun], held: HeldOut, unet,
         baselines = {"mean_frame": held.mean_frame, "predictors": others}
         result = evaluate_open_loop(run.world, episodes, camera=camera, seed=seed, num_samples=1, **baselines)
         renamed = {"model": SUBJECTS[preset], "shuffled_actions": SUBJECTS[preset].replace("model", "shuffled_actions")}
-        for metric, subjects in result.curves.items():
-            for subject, curve in subjects.items():
+        for metric in UNITS:
+            for subject, curve in result.curves[metric].items():
                 if preset == "default" or subject in renamed:
                     found[f"{look}|{metric}|{renamed.get(subject, subject)}"] = np.asarray(curve)
     return found
