@@ -56,7 +56,7 @@ def fit(
     """Train `world` (an nn.Module that is Trainable) to the end of `config.steps`, going on from the run's latest checkpoint.
 
     Episodes are at the model's own stride. On return `world` is in eval mode and holds the best weights (lowest
-    validation loss in the last phase; the last ones where nothing was validated). The same seed and machine give the
+    validation loss in the last phase; the last ones where nothing was validated). On a CPU the same seed and machine give the
     same losses to the bit, however often the run was killed and resumed.
 
     Raises TrainingError when the loss is no longer a number, StorageError when the disk refuses, InterruptedRun after Ctrl-C.
