@@ -9,6 +9,7 @@ import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ class VideoTrack:
     def __len__(self) -> int:
         return len(self.sizes)
 
-    @property
+    @cached_property
     def shown(self) -> Float64[np.ndarray, " n"]:
         """When frames are shown, in the order in which they are shown."""
         return np.sort(self.seconds)
@@ -63,9 +64,13 @@ class VideoTrack:
 
     def packets_of(self, first: int, count: int) -> Int64[np.ndarray, " m"]:
         """Places, in decoding order, of the packets that hold shown frames `first` to `first + count - 1`."""
-        place_shown = np.empty(len(self), dtype=np.int64)
-        place_shown[np.argsort(self.seconds, kind="stable")] = np.arange(len(self))
-        return np.flatnonzero((place_shown >= first) & (place_shown < first + count))
+        return np.flatnonzero((self._place_shown >= first) & (self._place_shown < first + count))
+
+    @cached_property
+    def _place_shown(self) -> Int64[np.ndarray, " n"]:
+        place = np.empty(len(self), dtype=np.int64)
+        place[np.argsort(self.seconds, kind="stable")] = np.arange(len(self))
+        return place
 
     def hash_packets(self, packets: Int64[np.ndarray, " m"]) -> str:
         """sha256 of the sizes and bytes of these packets: what a decoder would be given."""

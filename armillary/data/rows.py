@@ -39,13 +39,32 @@ class RowReader:
 
 
 def numbers(table: pa.Table, feature: Feature) -> np.ndarray:
-    """A numeric column as `t size`, in its own dtype.
+    """A numeric column as `t size`, in the type in which it is stored.
 
     Raises DataError that says what is wrong: no such column, a missing value, rows of another length, another type.
     """
-    if feature.key not in table.column_names:
+    values, size = _flat(table, feature.key)
+    if size != feature.size:
+        raise DataError(f"rows of {size} numbers")
+    return values.reshape(len(table), size)
+
+
+def as_stored(table: pa.Table, feature: Feature) -> Feature:
+    """The feature with the size that its rows really have."""
+    if feature.dtype not in NUMERIC:
+        return feature
+    try:
+        size = _flat(table, feature.key)[1]
+    except DataError:
+        return feature
+    return feature if size == feature.size else Feature(key=feature.key, dtype=feature.dtype, shape=(size,))
+
+
+def _flat(table: pa.Table, key: str) -> tuple[np.ndarray, int]:
+    """All numbers of a column, one row after another, and how many there are in a row."""
+    if key not in table.column_names:
         raise DataError("no such column")
-    column = table[feature.key].combine_chunks()
+    column = table[key].combine_chunks()
     if isinstance(column, pa.ChunkedArray):
         column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
     size = 1
@@ -64,21 +83,7 @@ def numbers(table: pa.Table, feature: Feature) -> np.ndarray:
         column = column.flatten()
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type)):
         raise DataError(f"values of type {column.type}")
-    if size != feature.size:
-        raise DataError(f"rows of {size} numbers")
-    return np.asarray(column.to_numpy(zero_copy_only=False)).reshape(len(table), size)
-
-
-def as_stored(table: pa.Table, feature: Feature) -> Feature:
-    """The feature with the size that its rows really have."""
-    for size in (feature.size, *range(1, 4097)) if feature.dtype in NUMERIC else ():
-        tried = feature if size == feature.size else Feature(key=feature.key, dtype=feature.dtype, shape=(size,))
-        try:
-            numbers(table, tried)
-        except DataError:
-            continue
-        return tried
-    return feature
+    return np.asarray(column.to_numpy(zero_copy_only=False)), size
 
 
 def check_rows(listed: Listed, table: pa.Table, features: Mapping[str, Feature], fps: float, tasks: Mapping[int, str]) -> list[Fault]:

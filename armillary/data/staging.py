@@ -24,6 +24,7 @@ def staged_folder(path: Path) -> Iterator[Path]:
     What a killed writer of the same path left behind is swept first. Raises StorageError when `path` exists or when
     another process is writing it.
     """
+    refuse_existing(path)
     staging = staging_path(path)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,17 +32,17 @@ def staged_folder(path: Path) -> Iterator[Path]:
         descriptor = os.open(staging, os.O_RDONLY)
     try:
         lock_folder(descriptor, path)
-        with storage_errors(path):
-            refuse_existing(path)
-            _empty(staging)
-            try:
+        try:
+            with storage_errors(path):
+                refuse_existing(path)
+                _empty(staging)
                 yield staging
                 sync_tree(staging)
                 os.replace(staging, path)
                 sync_folder(path.parent)
-            except BaseException:
-                shutil.rmtree(staging, ignore_errors=True)
-                raise
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
     finally:
         os.close(descriptor)
 

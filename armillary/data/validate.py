@@ -55,7 +55,7 @@ def mends(fault: Fault) -> bool:
         made_anew = any(fault.kind == f"column {key!r}" for key in BOOKKEEPING)
         other_size = re.fullmatch(r"rows of \d+ numbers", fault.found) is not None
         return made_anew or other_size or (fault.found == "no such column" and fault.kind != f"column {ACTION!r}")
-    return fault.kind.startswith(("timestamps start", "picture size of ", "codec of ", "episode_index", "frame_index"))
+    return fault.kind.startswith(("timestamps start", "picture size of ", "frame rate of ", "codec of ", "episode_index", "frame_index"))
 
 
 def _shared_faults(faults: Mapping[int, list[Fault]], count: int) -> dict[str, Fault]:

@@ -119,6 +119,7 @@ def test_asked_twice_it_is_done_once_and_nothing_else_is_overwritten(tmp_path: P
     with pytest.raises(StorageError, match="exists already"):
         repair(source, tmp_path / "notes")
     assert tree(tmp_path / "new") == before and tree(tmp_path / "notes") == {"diary.txt": b"mine"}
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["new", "notes", "old", "other"]
 
 
 def test_killed_at_any_moment_a_repair_run_again_gives_the_unbroken_copy(tmp_path: Path):
@@ -129,7 +130,7 @@ def test_killed_at_any_moment_a_repair_run_again_gives_the_unbroken_copy(tmp_pat
     target = tmp_path / "killed" / "copy"
     code = "import sys; from armillary.data.doctor import repair; print('go', flush=True); repair(*sys.argv[1:])"
     killed = 0
-    for delay_s in np.linspace(0.0, 0.5, 6):
+    for delay_s in (0.05, 0.2, 0.4):
         process = subprocess.Popen([sys.executable, "-c", code, source, target], cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True)
         assert process.stdout is not None and process.stdout.readline() == b"go\n"
         time.sleep(delay_s)
@@ -140,6 +141,16 @@ def test_killed_at_any_moment_a_repair_run_again_gives_the_unbroken_copy(tmp_pat
     assert killed
     repair(source, target)
     assert tree(target) == expected and [entry.name for entry in target.parent.iterdir()] == ["copy"]
+
+
+def test_videos_of_another_rate_than_the_rows_are_a_discrepancy_that_a_repair_mends(tmp_path: Path):
+    source = write_version2(tmp_path / "old", [episode(n) for n in range(2)])
+    for n in range(2):
+        encode(source / f"videos/chunk-000/{VIEW}/episode_{n:06d}.mp4", episode(n).frames[VIEW], fps=25)
+    with pytest.raises(DataError, match="frame rate of"):
+        open_dataset(source)
+    assert repair(source, tmp_path / "new").frame_exact
+    assert open_dataset(tmp_path / "new").span(1, VIEW).track.frames_per_second == pytest.approx(10)
 
 
 def test_two_writers_of_one_copy(tmp_path: Path):
