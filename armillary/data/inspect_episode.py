@@ -55,23 +55,25 @@ class TrackReader:
         """The frame table of a file of the dataset. Raises VideoError."""
         track = self._tracks.get(file)
         if track is None:
-            track = self._tracks[file] = read_track(safe_join(self.root, file))
+            track = self._tracks[file] = read_track(safe_join(self.root, file), cut_allowed=True)
             while len(self._tracks) > OPEN_TRACKS:
                 self._tracks.popitem(last=False)
         return track
 
 
 def locate(track: VideoTrack, place: VideoPlace, length: int, fps: float) -> Span:
-    """Where in a video an episode of `length` rows is. Raises VideoError when the number of frames differs."""
-    if place.from_s is None:
-        if len(track) != length:
-            raise VideoError(f"{len(track)} frames")
-        return Span(track=track, first=0, count=length)
-    shown, half = track.shown, 0.5 / fps
-    first = int(np.searchsorted(shown, place.from_s - half))
-    end = len(shown) if place.to_s is None else int(np.searchsorted(shown, place.to_s - half))
+    """Where in a video an episode of `length` rows is. Raises VideoError when not exactly so many frames are there whole."""
+    first, end = 0, len(track)
+    if place.from_s is not None:
+        half = 0.5 / fps
+        first = int(np.searchsorted(track.shown, place.from_s - half))
+        end = len(track) if place.to_s is None else int(np.searchsorted(track.shown, place.to_s - half))
     if end - first != length:
-        raise VideoError(f"{end - first} frames from {place.from_s:.4f} s to {place.to_s or shown[-1]:.4f} s")
+        where = "" if place.from_s is None else f" from {place.from_s:.4f} s to {place.to_s or track.shown[-1]:.4f} s"
+        raise VideoError(f"{end - first} frames{where}")
+    lost = int(track.lost[track.packets_of(first, length)].sum())
+    if lost:
+        raise VideoError(f"{track.path} is truncated: {lost} of {length} frames lie beyond its end ({track.file_bytes} bytes)")
     return Span(track=track, first=first, count=length)
 
 

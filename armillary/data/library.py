@@ -13,10 +13,10 @@ from armillary.core.errors import ConfigError, DataError, StorageError
 from armillary.core.storage import read_json, safe_join, write_json
 from armillary.data.card import write_card
 from armillary.data.dataset import open_dataset
+from armillary.data.metadata import MANIFEST
 from armillary.data.report import Quarantined
 from armillary.data.staging import staged_folder
 
-MANIFEST = "manifest.json"
 _NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,100}$")
 
 

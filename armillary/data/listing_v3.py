@@ -17,6 +17,7 @@ EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.par
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 HASH_COLUMN = "armillary/content_hash"
+MAX_TABLE_BYTES = 8 * 2**30
 # Present while a recording is open: how many of the episodes listed are certain (data/record.py).
 RECORDING = "meta/recording.json"
 
@@ -56,7 +57,11 @@ def read_parquet(root: Path, file: str) -> pa.Table:
     """A whole parquet file; DataError names the file when it cannot be read."""
     path = safe_join(root, file)
     try:
-        return pq.ParquetFile(path, memory_map=False).read()
+        file = pq.ParquetFile(path, memory_map=False)
+        size = sum(file.metadata.row_group(number).total_byte_size for number in range(file.metadata.num_row_groups))
+        if size > MAX_TABLE_BYTES:
+            raise DataError(f"{path} would need {size} bytes of memory, the limit is {MAX_TABLE_BYTES}; split it into smaller files")
+        return file.read()
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
     except (OSError, ValueError, pa.ArrowException) as error:

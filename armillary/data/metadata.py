@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from armillary.core.errors import DataError
@@ -11,6 +11,8 @@ from armillary.data.report import Discrepancy
 from armillary.data.schema import ACTION, VERSIONS, DatasetInfo, Feature, parse_feature
 
 INFO_FILE = "meta/info.json"
+# Written by `add` (data/library.py): the hash of every file and episode at ingest.
+MANIFEST = "manifest.json"
 MAX_EPISODES = 10_000_000
 _FIELD = re.compile(r"\{(\w+)(?::0?(\d{1,2})d)?\}")
 
@@ -93,6 +95,8 @@ def read_metadata(root: Path) -> Metadata:
     features = _features(raw, root, found)
     reader = listing_v3 if version == "v3.0" else listing_v2
     tasks, listed, notes = reader.read(root, raw, features, found)
+    hashes = _ingested(root)
+    listed = [replace(one, content_hash=one.content_hash or hashes.get(one.index, "")) for one in listed]
     notes += [
         f"camera {key!r} is stored as single images inside the parquet files; it is kept by convert but not read as pictures"
         for key, feature in features.items()
@@ -108,6 +112,16 @@ def read_metadata(root: Path) -> Metadata:
         total_frames=sum(one.length for one in listed),
     )
     return Metadata(root=root, raw=raw, info=info, tasks=tasks, listed=tuple(listed), discrepancies=tuple(found), notes=tuple(notes))
+
+
+def _ingested(root: Path) -> dict[int, str]:
+    """The content hash that each episode had when it was added to a library; nothing for a dataset outside one."""
+    if not (root / MANIFEST).is_file():
+        return {}
+    manifest = read_json(safe_join(root, MANIFEST))
+    episodes = manifest.get("episodes") if isinstance(manifest, dict) else None
+    known = [one for one in episodes or [] if isinstance(one, dict) and whole(one.get("index"))]
+    return {one["index"]: str(one.get("content_hash") or "") for one in known}
 
 
 def _version(raw: Mapping, root: Path) -> str:

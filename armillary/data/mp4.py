@@ -41,7 +41,7 @@ class VideoTrack:
     offsets: Int64[np.ndarray, " n"]
     seconds: Float64[np.ndarray, " n"]
     keyframe: Bool[np.ndarray, " n"]
-    has_audio: bool = False
+    file_bytes: int = 2**63 - 1
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -56,6 +56,11 @@ class VideoTrack:
         """The mean rate; 0 for a single frame."""
         shown = self.shown
         return float((len(shown) - 1) / (shown[-1] - shown[0])) if len(shown) > 1 and shown[-1] > shown[0] else 0.0
+
+    @cached_property
+    def lost(self) -> Bool[np.ndarray, " n"]:
+        """Frames that lie beyond the end of a file that was cut off."""
+        return (self.offsets < 0) | (self.offsets + self.sizes > self.file_bytes)
 
     @property
     def decoding(self) -> tuple:
@@ -92,21 +97,24 @@ class VideoTrack:
                     yield block
 
 
-def read_track(path: Path) -> VideoTrack:
+def read_track(path: Path, *, cut_allowed: bool = False) -> VideoTrack:
     """The first video track of an mp4 file.
 
-    Raises VideoError, naming the file, when the index is missing or damaged, or when frames lie beyond the end of the
-    file (a recording or a copy that was cut off).
+    Raises VideoError, naming the file, when the index is missing or damaged, or, unless `cut_allowed`, when frames lie
+    beyond the end of the file (a recording or a copy that was cut off).
     """
     try:
         with open(path, "rb") as handle:
             size = os.fstat(handle.fileno()).st_size
-            file_type, index = _top_level(handle, size, path)
-        return _first_video_track(path, file_type, index, size)
+            file_type, index = _top_level(handle, size, path, cut_allowed)
+        track = _first_video_track(path, file_type, index, size)
     except FileNotFoundError as error:
         raise VideoError(f"{path} does not exist") from error
     except (struct.error, IndexError, OverflowError) as error:
         raise VideoError(f"{path}: the mp4 index is damaged ({error}); copy the file again from its source") from error
+    if track.lost.any() and not cut_allowed:
+        raise VideoError(f"{path} is truncated: {track.lost.sum()} of its {len(track)} frames lie beyond its end ({size} bytes)")
+    return track
 
 
 def _runs(offsets: np.ndarray, sizes: np.ndarray) -> list[tuple[int, int]]:
@@ -118,7 +126,7 @@ def _runs(offsets: np.ndarray, sizes: np.ndarray) -> list[tuple[int, int]]:
     return list(zip(offsets[starts].tolist(), np.add.reduceat(sizes, starts).tolist(), strict=True))
 
 
-def _top_level(handle, size: int, path: Path) -> tuple[bytes, bytes]:
+def _top_level(handle, size: int, path: Path, cut_allowed: bool) -> tuple[bytes, bytes]:
     """The `ftyp` box and the contents of `moov`."""
     file_type, index, position = b"", None, 0
     for _ in range(MAX_BOXES):
@@ -131,7 +139,7 @@ def _top_level(handle, size: int, path: Path) -> tuple[bytes, bytes]:
         length, kind, body = _box_header(header, size - position)
         if length < body:
             raise VideoError(f"{path}: box {kind!r} at byte {position} has the impossible size {length}; it is not a sound mp4 file")
-        if position + length > size:
+        if position + length > size and not (cut_allowed and kind == b"mdat" and index is not None):
             raise VideoError(f"{path} is truncated: box {kind!r} should end at byte {position + length}, the file has {size}")
         if kind == b"moof":
             raise VideoError(f"{path} is a fragmented mp4, which cannot be indexed; remux it (ffmpeg -i IN -c copy OUT.mp4)")
@@ -196,9 +204,6 @@ def _first_video_track(path: Path, file_type: bytes, index: bytes, size: int) ->
     sizes = _sizes(_needed(table, b"stsz"))
     count = len(sizes)
     offsets = _offsets(table, sizes)
-    beyond = int(((offsets < 0) | (offsets + sizes > size)).sum())
-    if beyond:
-        raise VideoError(f"{path} is truncated: {beyond} of its {count} frames lie beyond its end ({size} bytes)")
     codec, width, height, entry = _sample_entry(_needed(table, b"stsd"), path)
     header = _needed(track, b"tkhd")
     matrix_at = 52 if header[0] == 1 else 40
@@ -214,7 +219,7 @@ def _first_video_track(path: Path, file_type: bytes, index: bytes, size: int) ->
         offsets=offsets,
         seconds=_seconds(path, index, track, table, count),
         keyframe=_keyframes(_child(table, b"stss"), count),
-        has_audio=b"soun" in kinds,
+        file_bytes=size,
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from armillary.core.errors import DataError, StorageError
 from armillary.core.storage import read_json, safe_join, write_json
 from armillary.data.inspect_episode import Inspected, inspect_episodes
-from armillary.data.metadata import Metadata
+from armillary.data.metadata import MANIFEST, Metadata
 from armillary.data.report import Fault
 
 # Change it whenever an inspection would find something else in the same files.
@@ -46,6 +46,7 @@ def inspect_or_remember(
 def _files(metadata: Metadata) -> dict[str, list[int]]:
     """Size and time of change of every file that an inspection reads."""
     names = {one.data_file for one in metadata.listed} | {place.file for one in metadata.listed for place in one.videos.values()}
+    names.add(MANIFEST)
     meta = metadata.root / "meta"
     names |= {path.relative_to(metadata.root).as_posix() for path in meta.rglob("*") if path.is_file()}
     return {name: _signature(metadata.root, name) for name in sorted(names)}

@@ -214,6 +214,31 @@ def test_a_flipped_bit_in_a_dataset_of_ours_is_found_at_open(tmp_path: Path):
     assert [bad.index for bad in opened.quarantined] == [1] and "content changed" in opened.quarantined[0].reason
 
 
+def test_of_a_shared_video_that_was_cut_off_the_whole_episodes_are_used(tmp_path: Path):
+    path = write_dataset(tmp_path / "ours", [episode(n) for n in range(3)])
+    truth = open_dataset(path).load(0)
+    video = path / f"videos/{VIEW}/chunk-000/file-000.mp4"
+    os.truncate(video, video.stat().st_size * 2 // 3 - 50)
+    opened = open_dataset(path)
+    assert [one.index for one in opened.episodes] == [0] and [bad.index for bad in opened.quarantined] == [1, 2]
+    assert all("truncated" in bad.reason for bad in opened.quarantined)
+    np.testing.assert_array_equal(opened.load(0).frames[VIEW], truth.frames[VIEW])
+    copy = repair(path, tmp_path / "copy")
+    assert copy is not None and copy.frame_exact and len(copy.episodes) == 1 and validate(copy.path).ok
+
+
+def test_version_3_metadata_that_lies_is_listed_and_repaired(tmp_path: Path):
+    path = write_dataset(tmp_path / "ours", [episode(n) for n in range(3)])
+    info = read_info(path)
+    info |= {"total_episodes": 4, "total_frames": 0, "splits": {"train": "0:9"}}
+    info["features"]["observation.images.ghost"] = info["features"][VIEW]
+    write_info(path, info)
+    with pytest.raises(DataError, match=r"(?s)4 discrepancies.*total_episodes.*total_frames.*splits.*ghost"):
+        open_dataset(path)
+    copy = repair(path, tmp_path / "copy")
+    assert copy is not None and copy.frame_exact and len(copy.episodes) == 3 and validate(copy.path).ok
+
+
 def test_the_doctor_decodes_every_frame_when_asked(dataset: Path, tmp_path: Path):
     video = dataset / VIDEO
     track = open_dataset(dataset).span(1, VIEW).track

@@ -34,8 +34,10 @@ def test_every_change_is_found(dataset: Path, tmp_path: Path):
     path = add(dataset, tmp_path / "library").path
     video = path / f"videos/chunk-000/{VIEW}/episode_000001.mp4"
     whole = bytearray(video.read_bytes())
-    whole[len(whole) // 2] ^= 1
+    whole[-20] ^= 1  # in the last picture: it still decodes
     video.write_bytes(whole)
+    (bad,) = open_dataset(path).quarantined
+    assert bad.index == 1 and "content changed" in bad.reason
     (path / "data/chunk-000/episode_000002.parquet").unlink()
     (path / "data/extra.txt").write_text("new")
     found = verify(path)
