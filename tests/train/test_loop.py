@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 from armillary.core import CheckpointError, ConfigError, InterruptedRun, Loss, StorageError, TrainingError
-from armillary.train import RunFolder, fit, load_weights
+from armillary.train import RunFolder, fit, load_weights, loop
 from armillary.train.checkpoint import read_state
+from armillary.train.metrics_log import MetricsLog
 from armillary.train.progress import Stopwatch
 from tests.train.running import EPISODES, create, losses, toy_config, train, weights
 from tests.train.toy import ToyWorld
@@ -239,3 +240,17 @@ def test_metrics_are_plain_json(tmp_path):
     train(run)
     for line in run.metrics_path.read_text().splitlines():
         assert isinstance(json.loads(line)["loss"], float)
+
+
+def test_rows_are_on_the_disk_before_the_checkpoint_that_counts_on_them(tmp_path, monkeypatch):
+    order = []
+    for owner, name in ((MetricsLog, "sync"), (loop, "save_checkpoint")):
+        real = getattr(owner, name)
+
+        def noted(*args, real=real, name=name):
+            order.append(name)
+            return real(*args)
+
+        monkeypatch.setattr(owner, name, noted)
+    train(create(tmp_path / "run"), checkpoint_every=10)
+    assert order == ["sync", "save_checkpoint"] * 3
