@@ -34,7 +34,9 @@ class Metric(ABC):
         """The mean over episodes, with its interval."""
 
 
-def bootstrap(values: Sequence[float], *, level: float = 0.95, resamples: int = 10_000, seed: int = 0) -> Estimate:
+def bootstrap(
+    values: Sequence[float] | Float[np.ndarray, " n"], *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> Estimate:
     """The mean of one value per independent unit, and its percentile bootstrap interval (Efron 1979).
 
     >>> bootstrap([1.0, 1.0, 1.0])
