@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -59,9 +60,7 @@ class PairProbe(nn.Module):
         super().__init__()
         self.targets = targets
         widths = (2 * channels, 32, 64, 96, 128)
-        layers = [
-            part for a, b in zip(widths, widths[1:], strict=False) for part in (nn.Conv2d(a, b, 4, 2, 1), nn.GroupNorm(8, b), nn.SiLU())
-        ]
+        layers = [part for a, b in pairwise(widths) for part in (nn.Conv2d(a, b, 4, 2, 1), nn.GroupNorm(8, b), nn.SiLU())]
         self.look = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten())
         self.tell = nn.Sequential(nn.Linear(128 * 16, 256), nn.SiLU(), nn.Linear(256, len(targets.mean)))
 

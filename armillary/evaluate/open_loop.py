@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from armillary.core import DataError, Episode, Prompt, World, WorldError, seeded, to_disk, to_model
 from armillary.evaluate.baselines import Predict, constant_velocity, copy_last, mean_frame
 from armillary.evaluate.result import OpenLoopResult, Protocol, Sample
-from armillary.evaluate.video import psnr, ssim
+from armillary.evaluate.video import mean_absolute_error, psnr, ssim
+
+MEASURES = {"psnr": psnr, "ssim": ssim, "mean_absolute_error": mean_absolute_error}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,7 @@ def evaluate_open_loop(
 ) -> OpenLoopResult:
     """Judge a world that Renders on held-out episodes (at its own rate and size) beside the trivial baselines.
 
-    `mean_frame` is the training set's, in [0, 1]. `predictors` are further subjects by name. One window in the middle of
+    `mean_frame` is the training set's, in [0, 1]. `predictors` are further subjects by name. The window with most motion of
     each of the first `num_samples` episodes is kept to look at. Raises DataError when no episode is long enough and
     WorldError when the episodes do not fit the world.
     """
@@ -64,13 +66,13 @@ def evaluate_open_loop(
     num_context, num_future = window_sizes(world, protocol)
     windows, notes = plan_windows(episodes, num_context, num_future, protocol, world.spec.seconds_per_step, seed)
     subjects = _subjects(world, mean_frame, predictors or {}, shuffled=has_donors(windows))
-    measured: dict[str, dict[str, list]] = {metric: {name: [] for name in subjects} for metric in ("psnr", "ssim")}
-    wanted = _sample_windows(windows, num_samples)
+    measured: dict[str, dict[str, list]] = {metric: {name: [] for name in subjects} for metric in MEASURES}
+    wanted = _livest_windows(episodes, windows, num_samples, camera, num_context, num_future)
     samples: list[Sample] = []
     for chosen, batch, predictions in foretell(world, episodes, windows, subjects, camera, num_context, num_future, seed, batch_size):
         for name, frames in predictions.items():
-            measured["psnr"][name].append(psnr(frames, batch.real).cpu())
-            measured["ssim"][name].append(ssim(frames, batch.real).cpu())
+            for metric, measure in MEASURES.items():
+                measured[metric][name].append(measure(frames, batch.real).cpu())
         rows = [row for row, window in enumerate(chosen) if window in wanted]
         samples += [_keep(episodes[chosen[row].episode], chosen[row], batch, predictions, row) for row in rows]
     used = sorted({window.episode for window in windows})
@@ -240,10 +242,10 @@ def evaluating(world: World):
 
 def _subjects(world: World, average: np.ndarray, predictors: Mapping[str, Predict], *, shuffled: bool) -> dict[str, Predict]:
     own = {"model": dream(world)} | ({"shuffled_actions": dream(world)} if shuffled else {})
-    own |= {"copy_last": copy_last, "mean_frame": mean_frame(average), "constant_velocity": constant_velocity}
-    if clash := sorted(set(own) & set(predictors)):
+    baselines = {"copy_last": copy_last, "constant_velocity": constant_velocity, "mean_frame": mean_frame(average)}
+    if clash := sorted({"model", "shuffled_actions", *baselines} & set(predictors)):
         raise ValueError(f"these predictor names are taken: {clash}; choose other names")
-    return own | dict(predictors)
+    return {**own, **predictors, **baselines}
 
 
 def has_donors(windows: Sequence[Window]) -> bool:
@@ -251,12 +253,19 @@ def has_donors(windows: Sequence[Window]) -> bool:
     return any((window.donor_episode, window.donor_start) != (window.episode, window.start) for window in windows)
 
 
-def _sample_windows(windows: Sequence[Window], num_samples: int) -> list[Window]:
-    """The middle window of each of the first episodes."""
+def _livest_windows(
+    episodes: Sequence[Episode], windows: Sequence[Window], num_samples: int, camera: str, num_context: int, num_future: int
+) -> list[Window]:
+    """Of each of the first episodes the window whose last frame differs most from the last one seen: there something happens."""
+
+    def motion(window: Window) -> float:
+        video, seen = episodes[window.episode].frames[camera], window.start + num_context - 1
+        return float(np.abs(video[seen + num_future].astype(np.int16) - video[seen]).mean())
+
     by_episode: dict[int, list[Window]] = {}
     for window in windows:
         by_episode.setdefault(window.episode, []).append(window)
-    return [group[len(group) // 2] for group in list(by_episode.values())[:num_samples]]
+    return [max(group, key=motion) for group in list(by_episode.values())[:num_samples]]
 
 
 def _keep(episode: Episode, window: Window, batch: WindowBatch, predictions: Mapping[str, Tensor], row: int) -> Sample:

@@ -8,6 +8,8 @@ from jaxtyping import Float, UInt8
 
 from armillary.core import Estimate, bootstrap
 
+COMPARED = ("psnr", "ssim")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
@@ -90,7 +92,7 @@ class OpenLoopResult:
         for horizon_s in self.reported_s:
             for metric in self.curves:
                 rows += [estimate_row(metric, horizon_s, subject, self.estimate(metric, subject, horizon_s)) for subject in self.subjects]
-                for subject, over in comparisons:
+                for subject, over in comparisons if metric in COMPARED else ():
                     found = self.gain(metric, subject, over, horizon_s)
                     rows.append(estimate_row(f"{metric}_gain_over_{over}", horizon_s, subject, found))
         return rows
@@ -101,7 +103,7 @@ class OpenLoopResult:
 
     def _bootstrapped(self, key: tuple, values: Float[np.ndarray, "n t"], step: int) -> Estimate:
         if (*key, step) not in self._cache:
-            self._cache[*key, step] = bootstrap(values[:, step], seed=self.seed)
+            self._cache[*key, step] = bootstrap(values[:, step].tolist(), seed=self.seed)
         return self._cache[*key, step]
 
 

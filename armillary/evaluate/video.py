@@ -24,6 +24,11 @@ def psnr(predicted: Float[Tensor, "*lead c h w"], real: Float[Tensor, "*lead c h
     return -10.0 * torch.log10(squared_error.clamp_min(10.0 ** (-HIGHEST_PSNR_DB / 10.0)))
 
 
+def mean_absolute_error(predicted: Float[Tensor, "*lead c h w"], real: Float[Tensor, "*lead c h w"]) -> Float[Tensor, "*lead"]:
+    """Mean distance of a frame's values from the real ones, in [0, 1]."""
+    return (predicted - real).abs().mean(dim=(-3, -2, -1))
+
+
 def ssim(predicted: Float[Tensor, "*lead c h w"], real: Float[Tensor, "*lead c h w"]) -> Float[Tensor, "*lead"]:
     """Structural similarity of each frame (Wang et al. 2004): 11x11 Gaussian window of sigma 1.5, whole windows only.
 
