@@ -38,7 +38,7 @@ class DirectUnetConfig:
 
 
 class DirectUnet(nn.Module):
-    """Call it as any predictor: (context, context actions, future actions, rng) -> frames."""
+    """A predictor like the others: call it with (context, context actions, future actions, rng)."""
 
     def __init__(self, config: DirectUnetConfig, channels: int, action_mean: Tensor, action_std: Tensor, num_future: int):
         super().__init__()
@@ -62,7 +62,17 @@ class DirectUnet(nn.Module):
         ahead = torch.arange(1, scaled.shape[1] + 1, device=scaled.device, dtype=scaled.dtype) / self.num_future
         return self.reader(torch.cat([scaled, ahead[None, :, None].expand(len(scaled), -1, 1)], dim=-1))[0]
 
-    def forward(self, last: Float[Tensor, "b c h w"], condition: Float[Tensor, "b n d"]) -> Float[Tensor, "b n c h w"]:
+    def forward(
+        self,
+        context: Float[Tensor, "b k c h w"],
+        context_actions: Float[Tensor, "b m a"],
+        future_actions: Float[Tensor, "b t a"],
+        rng: Generator,
+    ) -> Float[Tensor, "b t c h w"]:
+        """Every horizon's frame, straight from the last one seen."""
+        return self.draw(context[:, -1], self.read(future_actions)).clamp(0.0, 1.0)
+
+    def draw(self, last: Float[Tensor, "b c h w"], condition: Float[Tensor, "b n d"]) -> Float[Tensor, "b n c h w"]:
         """The future frames for `n` conditions of each last frame, not yet clamped to [0, 1]."""
         count = condition.shape[1]
         skips, features = [], self.stem(functional.pixel_unshuffle(_padded(last), SHUFFLE) - 0.5)
@@ -77,18 +87,6 @@ class DirectUnet(nn.Module):
             features = block(torch.cat([features, skip.repeat_interleave(count, dim=0)], dim=1), flat)
         change = functional.pixel_shuffle(self.head(features), SHUFFLE)[..., : last.shape[-2], : last.shape[-1]]
         return last[:, None] + change.unflatten(0, (-1, count))
-
-    def __call__(self, *inputs: Tensor | Generator) -> Tensor:
-        """As a module with (last, condition), as a predictor with (context, context actions, future actions, rng)."""
-        if len(inputs) == 2:
-            return super().__call__(*inputs)
-        context, _, future_actions, _ = inputs
-        return self.predict(context, future_actions)
-
-    @torch.no_grad()
-    def predict(self, context: Float[Tensor, "b k c h w"], future_actions: Float[Tensor, "b t a"]) -> Float[Tensor, "b t c h w"]:
-        """Every horizon's frame, straight from the last one seen."""
-        return self(context[:, -1], self.read(future_actions)).clamp(0.0, 1.0)
 
 
 def fit_direct_unet(
@@ -128,7 +126,7 @@ def fit_direct_unet(
             group["lr"] = config.learning_rate * min(1.0, (step + 1) / 50) * (0.5 + 0.5 * math.cos(math.pi * progress))
         last, commands, targets, horizons = (part.to(device) for part in _draw(frames, usable, num_future, config, draw))
         condition = network.read(commands).gather(1, (horizons - 1)[..., None].expand(-1, -1, config.condition_size))
-        loss = (network(last, condition) - targets).square().mean()
+        loss = (network.draw(last, condition) - targets).square().mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
