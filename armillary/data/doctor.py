@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from armillary.core.errors import DataError, VideoError
-from armillary.data.dataset import Dataset, open_dataset
+from armillary.data.dataset import Dataset
 from armillary.data.inspect_episode import inspect_episodes
 from armillary.data.listing_v3 import RECORDING
 from armillary.data.metadata import read_metadata
@@ -31,23 +31,23 @@ def repair(
     """Write a correct v3.0 copy: true metadata, fresh bookkeeping, only usable episodes. The source is never touched.
 
     Killed and run again, it gives the same copy; run once more, it finds the copy and does nothing. Without
-    `destination` it finishes, in place, a recording that was not closed, and returns None.
-    Raises DataError when not one episode is usable.
+    `destination` a recording that was not closed is finished in place, anything else gets a copy beside it
+    (`NAME-repaired`). None when nothing is left to repair. Raises DataError when not one episode is usable.
     """
     source = Path(source)
-    if destination is None:
-        if not (source / RECORDING).is_file():
-            open_dataset(source)
-            raise DataError(f"{source} needs no finishing in place; for a corrected copy: armillary data doctor {source} --repair COPY")
+    if destination is None and (source / RECORDING).is_file():
         finish_recording(source)
         return None
     metadata = read_metadata(source)
     report = report_on(metadata, inspect_episodes(metadata))
     if deep:
         report = _decoded(Dataset(metadata, report), report, progress)
+    if destination is None and report.ok:
+        return None
     if not report.episodes:
         raise DataError(f"no episode can be saved. {report}")
-    return rewrite(Path(destination), [Dataset(metadata, report)], job="repair", progress=progress)
+    copy = Path(destination) if destination is not None else source.resolve().with_name(f"{source.resolve().name}-repaired")
+    return rewrite(copy, [Dataset(metadata, report)], job="repair", progress=progress)
 
 
 def _decoded(dataset: Dataset, report: Report, progress: Callable[[int, int], None] | None) -> Report:

@@ -1,6 +1,6 @@
 """LeRobot 0.4.4 as an oracle. Its pictures are decoded by PyAV here, since TorchVision does not go with a CPU torch.
 
-Only what cannot be installed is replaced: TorchVision's and accelerate's names, and the decoder behind
+Only what cannot be installed, or is never called, is replaced: TorchVision's, accelerate's and requests' names, and the decoder behind
 `decode_video_frames`, whose choice of frames and whose tolerance are LeRobot's own, line for line.
 """
 
@@ -28,6 +28,8 @@ def load(cache: Path) -> types.ModuleType:
     transforms = _stand_in("torchvision.transforms", ToTensor=object)
     _stand_in("torchvision", transforms=transforms, __path__=[])
     _stand_in("accelerate", Accelerator=object)
+    if importlib.util.find_spec("requests") is None:
+        _stand_in("requests", HTTPError=OSError)
     module = importlib.import_module("lerobot.datasets.lerobot_dataset")
     module.decode_video_frames = _decode_video_frames
     return module

@@ -160,6 +160,7 @@ def test_metadata_that_lies_gives_one_error_with_every_discrepancy(dataset: Path
     before = tree(dataset)
     assert repair(dataset, tmp_path / "clean").frame_exact
     assert tree(dataset) == before, "a repair must not touch its source"
+    assert repair(dataset).path == tmp_path.resolve() / "data-repaired" and validate(tmp_path / "data-repaired").ok
     clean = open_dataset(tmp_path / "clean")
     assert validate(tmp_path / "clean").ok and clean.info.camera_keys == (VIEW,) and clean.info.action_size == 3
     for one, other in zip(truth.episodes, clean.episodes, strict=True):
