@@ -221,11 +221,12 @@ def _substep(state: PlatformerState, solid: Tensor, run: Tensor, jump: Tensor, d
     stop = torch.where(vx > 0, edge.floor() - HALF_WIDTH_M - EDGE, edge.floor() + 1.0 + HALF_WIDTH_M + EDGE)
     x, vx = torch.where(hit, stop, x), vx.masked_fill(hit, 0.0)
     # Exact free fall, up to the greatest falling speed.
-    y = y + (vy * dt - state.gravity_m_s2 * dt**2 / 2).clamp_min(-TOP_FALL_M_S * dt)
+    rise = (vy * dt - state.gravity_m_s2 * dt**2 / 2).clamp_min(-TOP_FALL_M_S * dt)
+    y = y + rise
     vy = (vy - state.gravity_m_s2 * dt).clamp_min(-TOP_FALL_M_S)
     left, right = x - HALF_WIDTH_M + EDGE, x + HALF_WIDTH_M - EDGE
-    feet = (vy <= 0) & (_blocked(solid, left, y) | _blocked(solid, right, y))
-    head = (vy > 0) & (_blocked(solid, left, y + HEIGHT_M) | _blocked(solid, right, y + HEIGHT_M))
+    feet = (rise <= 0) & (_blocked(solid, left, y) | _blocked(solid, right, y))
+    head = (rise > 0) & (_blocked(solid, left, y + HEIGHT_M) | _blocked(solid, right, y + HEIGHT_M))
     y = torch.where(feet, y.floor() + 1.0, torch.where(head, (y + HEIGHT_M).floor() - HEIGHT_M - EDGE, y))
     return replace(
         state,

@@ -42,7 +42,7 @@ def test_a_block_slides_v_squared_over_two_mu_g(speed, friction, heading, dt):
     moving = block(velocity=speed * way, friction=torch.tensor([friction]))
     for _ in range(int(speed / (friction * GRAVITY_M_S2) / dt) + 2):
         moving = slide(moving, dt)
-    assert float(moving.velocity.norm()) == 0.0
+    assert float(moving.velocity.norm()) < 1e-6
     torch.testing.assert_close(moving.position, 0.5 + way * speed**2 / (2 * friction * GRAVITY_M_S2), rtol=1e-3, atol=1e-5)
 
 
