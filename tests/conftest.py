@@ -11,10 +11,14 @@ from jaxtyping import install_import_hook
 # Before anything imports armillary: from here on every annotated call in it is checked.
 install_import_hook("armillary", "beartype.beartype")
 
+import hypothesis
 import pytest
 import torch
 
 torch.set_num_threads(1)
+# A busy machine must not fail a test, and every run tries the same examples.
+hypothesis.settings.register_profile("armillary", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("armillary")
 
 ROOT = Path(__file__).resolve().parent.parent
 
