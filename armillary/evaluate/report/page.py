@@ -16,6 +16,10 @@ from armillary.evaluate.result import OpenLoopResult
 from armillary.evaluate.shift import SHIFTS
 
 MARKS = {"good": ("✓", "good:"), "bad": ("✗", "bad:"), "open": ("≈", "open:")}
+WRONG_ACTIONS = (
+    "The wrong actions are those of another held-out episode at the same offset (its last ones where it is shorter), with the same "
+    "context and the same noise. No episode ever gets its own."
+)
 PLOT_TEXTS = {
     "psnr": "PSNR by seconds ahead, higher is better",
     "gain": "PSNR over a copy of the last frame: above the line is better than a frozen picture",
@@ -185,8 +189,7 @@ def _method_section(result: OpenLoopResult) -> str:
         f"({result.seconds_per_step:g} s a step) and no more pictures.",
         "A number is averaged over the windows of an episode first, then over episodes. Intervals are 95 % percentile bootstraps over "
         "episodes (10,000 resamples); differences are taken within episodes.",
-        "The wrong actions are those of another held-out episode at the same offset, with the same context and the same noise. No episode "
-        "ever gets its own.",
+        *([WRONG_ACTIONS] if len(result.episodes) > 1 and "shuffled_actions" in result.subjects else []),
         "Copy-last repeats the last frame seen; constant velocity carries the optical flow of the last two frames on; the mean frame is "
         "the training set's. The direct U-Net, where shown, draws each future frame straight from the last one and the actions.",
         *result.notes,

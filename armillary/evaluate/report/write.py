@@ -87,7 +87,7 @@ def _csv(rows: list[dict]) -> str:
 def _image(picture: UInt8[np.ndarray, "h w 3"], kind: str) -> bytes:
     from PIL import Image
 
-    options = {"quality": 90, "subsampling": 0} if kind == "jpeg" else {"optimize": True}
+    options = {"quality": 90, "subsampling": 0} if kind == "jpeg" else {}
     written = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(picture)).save(written, format=kind, **options)
     return written.getvalue()
