@@ -7,18 +7,14 @@ makes docs/RESULTS.md of them. `finished` keeps each seed's measurement, so that
 
 import argparse
 import json
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
 from armillary.core import Estimate
 from armillary.core.storage import read_json, write_json
-from armillary.train.environment import describe_environment
+from armillary.train.environment import describe_environment, hardware
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -94,17 +90,6 @@ def table(rows: Sequence[Mapping[str, object]]) -> str:
         interval = f"[{one['low']:,.3f}, {one['high']:,.3f}]  n = {one['n']}"
         lines.append(f"{one['subject']:<26}{one['metric']:<{width}}{one['value']:>12,.3f}  {interval} {one['unit']}".rstrip())
     return "\n".join(lines)
-
-
-def hardware() -> str:
-    """The machine in words: cores it may use, processor, accelerator."""
-    model = platform.processor() or platform.machine()
-    cpu_info = Path("/proc/cpuinfo")
-    lines = cpu_info.read_text().splitlines() if cpu_info.exists() else []
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
-    accelerator = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} x {model}{accelerator}"
 
 
 def _count(text: str) -> int:

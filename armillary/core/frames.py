@@ -11,6 +11,8 @@ from torch import Tensor
 
 def to_model(frames: UInt8[np.ndarray, "*lead h w c"] | UInt8[Tensor, "*lead h w c"]) -> Float[Tensor, "*lead c h w"]:
     """uint8 `... h w c` on disk to float `... c h w` in [0, 1] for a model."""
+    if isinstance(frames, np.ndarray) and not frames.flags.writeable:
+        frames = frames.copy()  # a memory map: torch would warn that it must not be written to
     tensor = torch.as_tensor(frames)
     return tensor.movedim(-1, -3).to(torch.float32).div_(255.0)
 

@@ -72,12 +72,15 @@ def train_family(family: str, *, data: Path | str, out: Path | str, config, repl
             return _fit(run, build_world(family, config, shape), source, split, config, watch)
 
 
-def resume(path: Path | str, *, watch: Watch | None = None) -> FitResult:
-    """Go on with a run from its latest checkpoint; it needs nothing but the folder and the dataset it began with."""
+def resume(path: Path | str, *, data: Path | str | None = None, watch: Watch | None = None) -> FitResult:
+    """Go on with a run from its latest checkpoint; it needs nothing but the folder and the dataset it began with.
+
+    `data` is where that dataset is now, if it was moved; its episodes are known by their content.
+    """
     watch = watch or Watch()
     config, shape, recorded = read_settings(RunFolder.open(path).config)
     with distributed.session(config.train), RunFolder.open(path, write=True) as run:
-        source = open_source(recorded["data_path"], config.data, watch.on_cache)
+        source = open_source(data or recorded["data_path"], config.data, watch.on_cache)
         return _fit(run, build_world(recorded["family"], config, shape), source, read_split(run, source, config), config, watch)
 
 

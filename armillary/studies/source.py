@@ -35,11 +35,16 @@ def open_source(path: Path | str, config: DataConfig, on_progress: Callable[[Pro
     return Source(
         dataset=dataset,
         camera=camera,
-        stride=config.stride or max(round(WANTED_SECONDS_PER_STEP * dataset.info.fps), 1),
+        stride=choose_stride(dataset.info.fps, config),
         episodes=cache.episodes,
         quarantined=(*dataset.quarantined, *cache.quarantined),
         cached_now=cache.built,
     )
+
+
+def choose_stride(fps: float, config: DataConfig) -> int:
+    """The configured stride, or for 0 the one that brings a step of the model nearest to 0.1 s."""
+    return config.stride or max(round(WANTED_SECONDS_PER_STEP * fps), 1)
 
 
 def strided(episodes: Sequence[Episode], stride: int) -> list[Episode]:

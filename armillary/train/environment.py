@@ -32,6 +32,16 @@ def describe_environment() -> dict[str, object]:
     }
 
 
+def hardware() -> str:
+    """The machine in words: cores it may use, processor, accelerator."""
+    model, cpu_info = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
+    lines = cpu_info.read_text().splitlines() if cpu_info.exists() else []
+    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{cores} x {model}{gpu}"
+
+
 def _version(name: str) -> str | None:
     try:
         return version(name)

@@ -1,0 +1,77 @@
+"""armillary train FAMILY --data PATH --out RUN: a world model from recordings."""
+
+from argparse import Namespace
+
+from armillary.cli import options as shared
+from armillary.cli.console import Console, clock
+
+_EPILOG = """Every setting of the family can be given as --group.name VALUE: --train.steps 500 --model.latent-size 64
+--data.camera observation.images.wrist. `armillary train vmc --data PATH --out RUN --dry-run` lists them all.
+Several processes: torchrun --nproc-per-node 2 -m armillary train vmc --data PATH --out RUN"""
+
+
+def add(verbs) -> None:
+    """Declare the verb."""
+    parser = shared.new_verb(verbs, "train", run, "train a world model on a dataset", takes_settings=True, epilog=_EPILOG)
+    parser.add_argument("family", metavar="FAMILY", help="vmc")
+    parser.add_argument("--data", required=True, metavar="PATH", help="a LeRobot dataset (v2.0, v2.1 or v3)")
+    parser.add_argument("--out", required=True, metavar="RUN", help="the run folder to make")
+    shared.add_shorthand(parser)
+
+
+def run(options: Namespace, console: Console) -> int:
+    """Train, and say where the weights are."""
+    from armillary.studies.fit import train_family
+
+    config = shared.family_config(options.family, options)
+    if options.dry_run:
+        return _dry_run(options, config, console)
+    result = train_family(options.family, data=options.data, out=options.out, config=config, replay=options.replay, watch=watch(console))
+    tell_result(result, options.out, console)
+    return 0
+
+
+def watch(console: Console):
+    """Progress of the cache and of training as one line."""
+    from armillary.studies.fit import Watch
+
+    counted = console.count("decoding recordings")
+    return Watch(
+        on_cache=lambda progress: counted(progress.done, progress.total),
+        on_train=lambda progress: console.progress(progress.line()),
+    )
+
+
+def tell_result(result, out: str, console: Console) -> None:
+    """The end of a training run."""
+    best = None if result.best_validation_loss is None else round(result.best_validation_loss, 6)
+    value = {
+        "run": str(out),
+        "steps": result.steps,
+        "seconds": round(result.seconds, 2),
+        "best_step": result.best_step,
+        "best_validation_loss": best,
+        "best_weights": str(result.best_weights),
+        "latest_weights": str(result.latest_weights),
+    }
+    validated = "" if best is None else f"; best validation loss {best:.4f} at step {result.best_step}"
+    text = f"{out}: {result.steps} steps in {clock(result.seconds)}{validated}\njudge it with: armillary evaluate {out}"
+    console.result(value, text)
+
+
+def _dry_run(options: Namespace, config, console: Console) -> int:
+    from armillary.core.settings import names, to_plain
+    from armillary.studies.plans import plan_training
+
+    plan = plan_training(options.data, options.out, config)
+    plain = to_plain(config)
+    lines = [f"would train {options.family} on {plan.train} episodes of {options.data} into {options.out}; nothing was written"]
+    lines.append(f"{plan.validation} episodes choose the best weights, {plan.test} are held out, {plan.quarantined} are quarantined")
+    lines.append(f"camera {plan.camera}, a step of the model is {plan.seconds_per_step:.3f} s")
+    for name in names(config):
+        leaf = plain
+        for part in name.split("."):
+            leaf = leaf[part]
+        lines.append(f"  --{name.replace('_', '-')} {leaf}")
+    console.result({"family": options.family, "out": options.out, "config": plain, "plan": vars(plan)}, "\n".join(lines))
+    return 0

@@ -1,0 +1,117 @@
+"""Judge a run on recordings that it has never learned from, and write what was found."""
+
+import hashlib
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from armillary.data import cache
+from armillary.data.dataset import open_dataset
+from armillary.data.splits import Split
+from armillary.evaluate.inverse_dynamics import InverseDynamicsResult, evaluate_inverse_dynamics, fit_probe
+from armillary.evaluate.open_loop import evaluate_open_loop
+from armillary.evaluate.report import RunInfo, write_report
+from armillary.evaluate.result import OpenLoopResult, Protocol
+from armillary.evaluate.shift import SHIFTS, shift_episodes
+from armillary.studies.runs import HeldOut, LoadedRun, held_out, load_run
+from armillary.train.environment import describe_environment, hardware
+from armillary.train.run import RunFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What was found of one run on one dataset: as recorded, and where asked for in other looks and by inverse dynamics."""
+
+    loaded: LoadedRun
+    held: HeldOut
+    data: Path
+    result: OpenLoopResult
+    shifted: Mapping[str, OpenLoopResult]
+    inverse_dynamics: InverseDynamicsResult | None
+    seed: int
+    seconds: float
+
+    def rows(self) -> list[dict]:
+        """Every number in the one form; the metrics of another look carry its name."""
+        rows = self.result.rows()
+        for look, judged in self.shifted.items():
+            rows += [{**row, "metric": f"{row['metric']} ({look})"} for row in judged.rows()]
+        return rows + (self.inverse_dynamics.rows() if self.inverse_dynamics is not None else [])
+
+
+def judge_run(
+    run: Path | str,
+    *,
+    data: Path | str | None = None,
+    protocol: Protocol | None = None,
+    seed: int = 0,
+    which: str = "best",
+    looks: bool = False,
+    inverse_dynamics: bool = False,
+    on_cache: Callable[[cache.Progress], None] | None = None,
+    on_stage: Callable[[str], None] | None = None,
+) -> Judgement:
+    """Load a run and judge it on every episode of `data` (default: its own dataset) whose content it has not seen."""
+    on_stage, begin = on_stage or (lambda stage: None), time.perf_counter()
+    loaded = load_run(run, which)
+    data = Path(data or loaded.data_path)
+    held = held_out(loaded, data, on_cache)
+    common = {"camera": loaded.camera, "protocol": protocol, "seed": seed}
+
+    def open_loop(episodes) -> OpenLoopResult:
+        return evaluate_open_loop(loaded.world, episodes, mean_frame=held.mean_frame, **common)
+
+    on_stage("open loop")
+    result, shifted, read_back = open_loop(held.episodes), {}, None
+    for look in SHIFTS if looks else ():
+        on_stage(f"in the look {look}")
+        shifted[look] = open_loop(shift_episodes(held.episodes, look, camera=loaded.camera))
+    if inverse_dynamics:
+        on_stage("reading actions back from the dream")
+        probe = fit_probe(held.training or held.episodes[:1], camera=loaded.camera, seed=seed)
+        read_back = evaluate_inverse_dynamics(loaded.world, probe, held.episodes, **common)
+    return Judgement(
+        loaded=loaded,
+        held=held,
+        data=data,
+        result=result,
+        shifted=shifted,
+        inverse_dynamics=read_back,
+        seed=seed,
+        seconds=time.perf_counter() - begin,
+    )
+
+
+def judged_episodes(run: Path | str, data: Path | str | None = None) -> tuple[int, str]:
+    """(how many episodes a run may be judged on, the dataset), without decoding or writing anything."""
+    folder = RunFolder.open(run)
+    data = str(data or folder.config["data_path"])
+    split = Split.load(folder.path / "split.json")
+    seen = {*split.train, *split.validation}
+    return sum(record.content_hash not in seen for record in open_dataset(data, remember=False).episodes), data
+
+
+def report(judgement: Judgement, folder: Path | str, *, replay: Sequence[str]) -> Path:
+    """Write the report folder; the path of its page."""
+    loaded, environment = judgement.loaded, describe_environment()
+    digest = hashlib.sha256("".join(sorted(one.content_hash for one in judgement.held.episodes)).encode()).hexdigest()
+    rows = RunFolder.open(loaded.path).metrics()
+    trained = " ".join(loaded.recorded["replay"])
+    info = RunInfo(
+        model=loaded.family,
+        dataset=judgement.data.resolve().name,
+        camera=loaded.camera,
+        command=shlex.join(replay),
+        seed=loaded.config.train.seed,
+        commit=str(environment["git_commit"] or "unknown") + (" with uncommitted changes" if environment["git_dirty"] else ""),
+        data_hash=digest,
+        hardware=hardware(),
+        train_seconds=sum(row["seconds"] for row in rows) or None,
+        evaluate_seconds=judgement.seconds,
+        train_episodes=len(judgement.held.training),
+        parameters=sum(parameter.numel() for parameter in loaded.world.parameters()),
+        more={"trained by": trained, "training steps": str(loaded.config.train.steps)},
+    )
+    return write_report(folder, judgement.result, run_info=info, shifted=judgement.shifted, inverse_dynamics=judgement.inverse_dynamics)

@@ -1,0 +1,143 @@
+"""What a run would be, is, or would cost, without doing it."""
+
+import importlib
+import importlib.util
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from armillary.core import ConfigError, DataError, Episode
+from armillary.data.dataset import Dataset, open_dataset
+from armillary.data.shape import DataShape
+from armillary.data.splits import measure, split_episodes
+from armillary.data.video import decode_video
+from armillary.studies.fit import build_world, read_settings
+from armillary.studies.source import choose_stride
+from armillary.train.cost import Cost, estimate_cost
+from armillary.train.run import RunFolder
+from armillary.worlds.catalog import FAMILIES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How many episodes would do what."""
+
+    train: int
+    validation: int
+    test: int
+    quarantined: int
+    camera: str
+    seconds_per_step: float
+
+
+@dataclass(frozen=True)
+class CacheNeeds:
+    """What building the frame cache of a dataset takes, if nothing of it is there."""
+
+    bytes: int
+    seconds: float
+
+
+def plan_training(data: Path | str, out: Path | str, config) -> Plan:
+    """Check a training command without writing anything; the errors are those that training would raise."""
+    if Path(out).exists() and any(Path(out).iterdir()):
+        raise ConfigError(f"{out} is not empty; choose another --out, or go on with `armillary resume {out}`")
+    dataset = open_dataset(data, remember=False)
+    split = split_episodes(dataset.episodes, config.data)
+    return Plan(
+        train=len(split.train),
+        validation=len(split.validation),
+        test=len(split.test),
+        quarantined=len(dataset.quarantined),
+        camera=camera_of(dataset, config),
+        seconds_per_step=dataset.info.seconds_per_step * choose_stride(dataset.info.fps, config.data),
+    )
+
+
+def camera_of(dataset: Dataset, config) -> str:
+    """The configured camera, or the dataset's first. ConfigError when there is none of that name."""
+    cameras = dataset.info.camera_keys
+    camera = config.data.camera or next(iter(cameras), "")
+    if camera not in cameras:
+        raise ConfigError(f"there is no camera {camera!r} in {dataset.path}; it has {', '.join(cameras) or 'none'}")
+    return camera
+
+
+def describe_run(path: Path | str) -> dict[str, object]:
+    """A run folder in plain values: what it learns from, how far it is, how good."""
+    run = RunFolder.open(path)
+    config, shape, recorded = read_settings(run.config)
+    rows = run.metrics()
+    validated = [row for row in rows if "validation_loss" in row]
+    return {
+        "run": str(path),
+        "family": recorded["family"],
+        "data": recorded["data_path"],
+        "step": rows[-1]["step"] if rows else 0,
+        "steps": config.train.steps,
+        "finished": bool(rows) and rows[-1]["step"] >= config.train.steps,
+        "phase": rows[-1]["phase"] if rows else "",
+        "loss": rows[-1]["loss"] if rows else None,
+        "validation_loss": validated[-1]["validation_loss"] if validated else None,
+        "training_seconds": round(sum(row["seconds"] for row in rows), 1),
+        "picture": f"{shape.height} x {shape.width}",
+        "seconds_per_step": shape.seconds_per_step,
+        "replay": " ".join(recorded["replay"]),
+    }
+
+
+def recipe_family(name: str) -> str:
+    """The family that a recipe trains: a family's own name, or the one that recipes/NAME.py names as FAMILY."""
+    if name in FAMILIES:
+        return name
+    module = f"recipes.{name}"
+    known = re.fullmatch(r"[a-z][a-z0-9_]*", name) and importlib.util.find_spec("recipes") and importlib.util.find_spec(module)
+    if not known:
+        families = ", ".join(FAMILIES)
+        raise ConfigError(f"there is no recipe {name!r}; give a family ({families}) or, inside the repository, a file of recipes/")
+    family = getattr(importlib.import_module(module), "FAMILY", None)
+    if family not in FAMILIES:
+        raise ConfigError(f"recipe {name!r} trains no single family, so its cost cannot be told; run it with --quick to see it work")
+    return family
+
+
+def estimate_run(family: str, config, data: Path | str) -> tuple[Cost, CacheNeeds]:
+    """Measure a few training steps and the decoding of one episode; what the whole will need. Writes nothing."""
+    dataset = open_dataset(data, remember=False)
+    camera = camera_of(dataset, config)
+    frames = sum(record.length for record in dataset.episodes)
+    size = (config.data.height, config.data.width)
+    needs = CacheNeeds(frames * size[0] * size[1] * 3, _decoding_seconds(dataset, camera, size, frames))
+    shape = measure(_without_pictures(dataset, config), config.data)
+    cost = estimate_cost(build_world(family, config, shape), shape=shape, config=config.train, cache_bytes=needs.bytes)
+    return cost, needs
+
+
+def measured_steps(family: str, config, shape: DataShape, seconds: float) -> int:
+    """How many training steps fit into `seconds` on this machine, from a short measurement."""
+    cost = estimate_cost(build_world(family, config, shape), shape=shape, config=config.train, measured_steps=4)
+    return max(int(seconds / (cost.seconds / config.train.steps)), 1)
+
+
+def _without_pictures(dataset: Dataset, config) -> list[Episode]:
+    stride = choose_stride(dataset.info.fps, config.data)
+    train = set(split_episodes(dataset.episodes, config.data).train)
+    found = [dataset.load(record, cameras=()) for record in dataset.episodes if record.content_hash in train]
+    if not any(len(episode) >= stride for episode in found):
+        raise DataError(f"no training episode of {dataset.path} is as long as one step of the model ({stride} frames)")
+    return [episode.every(stride) for episode in found if len(episode) >= stride]
+
+
+def _decoding_seconds(dataset: Dataset, camera: str, size: tuple[int, int], frames: int) -> float:
+    record = min(dataset.episodes, key=lambda one: one.length)
+    clip = dataset.clip(record, camera)
+
+    def decode() -> float:
+        begin = time.perf_counter()
+        decode_video(clip.path, span_s=clip.span_s, expected_frames=record.length, size=size)
+        return time.perf_counter() - begin
+
+    decode()  # starts the child process
+    return decode() / record.length * frames / len(os.sched_getaffinity(0))
