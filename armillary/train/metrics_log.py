@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from armillary.core import CheckpointError
 from armillary.core.storage import storage_errors, write_atomically
 
 
@@ -42,12 +43,19 @@ class MetricsLog:
 
 
 def read_metrics(path: Path) -> list[dict]:
-    """The rows of a metrics.jsonl. A last line that a killed process left unfinished is not a row."""
+    """The rows of a metrics.jsonl. A last line that a killed process left unfinished is not a row.
+
+    Raises CheckpointError naming the line when one within is damaged.
+    """
     rows = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True), start=1):
         if not line.endswith("\n"):
             break
-        rows.append(json.loads(line))
+        try:
+            row = json.loads(line)
+            rows.append({"step": int(row["step"]), **row})
+        except (ValueError, TypeError, KeyError) as error:
+            raise CheckpointError(f"{path}, line {number} is not a row of a run: {line[:80]!r}; remove that line to go on") from error
     return rows
 
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -142,18 +143,21 @@ def _acquire(path: Path, *, must: bool) -> int | None:
             if must:
                 raise
             return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-        os.close(descriptor)
+    for patience in (0.05,) * (20 if must else 0) + (0.0,):  # a reader that sweeps holds the lock for a moment
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(patience)
+            continue
         if must:
-            raise StorageError(f"{path} is being written by process {holder or '?'}; wait for it to end or choose another --out") from error
-        return None
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        return descriptor
+    holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+    os.close(descriptor)
     if must:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    return descriptor
+        raise StorageError(f"{path} is being written by process {holder or '?'}; wait for it to end or choose another --out")
+    return None
 
 
 def _left_by_killed_create(entry: Path) -> bool:

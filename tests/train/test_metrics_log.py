@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from armillary.core import StorageError
+from armillary.core import CheckpointError, StorageError
 from armillary.train.metrics_log import MetricsLog, read_metrics
 
 
@@ -41,6 +41,14 @@ def test_only_a_torn_line_is_cut_too(tmp_path):
         file.write(b'{"step": 2')
     MetricsLog(path, step=1).close()
     assert path.read_bytes().endswith(b"}\n")
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"loss": 1.0}', "\x00\x00"])
+def test_a_damaged_line_within_is_named(tmp_path, line):
+    path = tmp_path / "m.jsonl"
+    path.write_text(f'{{"step": 1, "loss": 1.0}}\n{line}\n{{"step": 3, "loss": 1.0}}\n')
+    with pytest.raises(CheckpointError, match=r"m\.jsonl, line 2"):
+        read_metrics(path)
 
 
 def test_numbers_that_json_has_not_are_refused(tmp_path):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -59,6 +60,7 @@ def test_no_run_is_a_checkpoint_error(tmp_path):
 
 def test_two_writers_one_wins_and_the_other_is_told(tmp_path):
     first = create(tmp_path / "run")
+    assert RunFolder.open(first.path).config == first.config
     with pytest.raises(StorageError, match=f"process {os.getpid()}"):
         RunFolder.open(first.path, write=True)
     first.close()
@@ -75,6 +77,12 @@ def test_a_reader_leaves_a_writers_files_alone_and_sweeps_a_dead_ones(tmp_path):
     writer.close()
     RunFolder.open(writer.path)
     assert not half.exists()
+
+
+def test_a_writer_waits_for_a_reader_that_is_sweeping(tmp_path):
+    sweeping = create(tmp_path / "run")
+    threading.Timer(0.2, sweeping.close).start()
+    RunFolder.open(sweeping.path, write=True).close()
 
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path):
