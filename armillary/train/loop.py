@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from armillary.nn.ema import Ema
 from armillary.train import distributed
 from armillary.train.checkpoint import TrainingState, load_weights, read_state, read_tensors, save_best, save_checkpoint
 from armillary.train.config import TrainConfig
+from armillary.train.distributed import Group
 from armillary.train.interrupt import Interrupts
 from armillary.train.optimizers import build_optimizer, optimizer_tensors, restore_optimizer
 from armillary.train.progress import Progress, Stopwatch
@@ -65,19 +67,24 @@ def fit(
         raise TypeError(f"fit needs a world that is an nn.Module and Trainable; received {type(world).__name__}")
     run.require_writer()
     with distributed.session(config) as group, Interrupts() as interrupts:
-        loop = _Loop(world, run, train_episodes, validation_episodes, camera, config, group, interrupts, on_progress)
+        loop = _Loop(world, run, _Material(train_episodes, validation_episodes, camera), config, group, interrupts, on_progress)
         try:
             return loop.run_all()
         finally:
             loop.close()
 
 
+class _Material(NamedTuple):
+    training: Sequence[Episode]
+    validation: Sequence[Episode]
+    camera: str
+
+
 class _Loop:
     """One call of `fit`. `world` is the caller's; `live` is what the optimiser works on (the same, unless sharded)."""
 
-    def __init__(self, world, run, train_episodes, validation_episodes, camera, config, group, interrupts, on_progress):
-        self.world, self.run, self.config, self.group = world, run, config, group
-        self.train_episodes, self.validation_episodes, self.camera = train_episodes, validation_episodes, camera
+    def __init__(self, world, run, material: _Material, config: TrainConfig, group: Group, interrupts: Interrupts, on_progress):
+        self.world, self.run, self.material, self.config, self.group = world, run, material, config, group
         self.interrupts, self.on_progress = interrupts, on_progress
         self.stretches = lay_out(world.phases(), config.steps)
         self.dtype = distributed.choose_precision(config, group.device)
@@ -129,7 +136,9 @@ class _Loop:
         if self.step > stretch.first_step:
             self._restore_training()
         self.training = {}
-        self.validation = ValidationSet(self.validation_episodes, self.camera, stretch.phase, self.config.validation_batches, self.group)
+        self.validation = ValidationSet(
+            self.material.validation, self.material.camera, stretch.phase, self.config.validation_batches, self.group
+        )
         if self.config.compile:
             self.call = torch.compile(self.call)
 
@@ -141,9 +150,9 @@ class _Loop:
                 write_whole(self.trained[name.removeprefix(_UNAVERAGED)].data, tensor)
 
     def _train(self, stretch: Stretch) -> None:
-        phase, config = stretch.phase, self.config
+        phase, config, material = stretch.phase, self.config, self.material
         sampler = WindowSampler(
-            [len(episode) for episode in self.train_episodes],
+            [len(episode) for episode in material.training],
             num_frames=phase.num_frames,
             batch_size=phase.batch_size,
             seed=mixed_seed(config.seed, "order", stretch.index),
@@ -152,7 +161,7 @@ class _Loop:
         )
         stopwatch = Stopwatch()
         start = self.step - stretch.first_step
-        with WindowLoader(self.train_episodes, self.camera, sampler, workers=config.workers, start_step=start) as loader:
+        with WindowLoader(material.training, material.camera, sampler, workers=config.workers, start_step=start) as loader:
             batches = iter(loader)
             while self.step < stretch.last_step:
                 stopwatch.start()
@@ -202,7 +211,7 @@ class _Loop:
         if math.isfinite(value):
             return
         positions = [] if batch.episode is None else sorted(set(batch.episode.tolist()))
-        indices = [self.train_episodes[position].index for position in positions]
+        indices = [self.material.training[position].index for position in positions]
         raise TrainingError(
             f"the {what} became {value} at step {self.step + 1}, on windows of episodes {indices}. The latest checkpoint is intact "
             f"({self.run.checkpoint('latest')}). Look at those episodes with `armillary data doctor`, or train again with a lower "
