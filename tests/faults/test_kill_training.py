@@ -1,6 +1,7 @@
 """kill -9 while training: what goes on afterwards is the unbroken run, to the bit."""
 
 import random
+import time
 
 import pytest
 import torch
@@ -26,6 +27,7 @@ def kill_at(path, num_rows: int) -> None:
     while process.poll() is None:
         if metrics.exists() and metrics.read_bytes().count(b"\n") >= num_rows:
             process.kill()
+        time.sleep(0.001)
     output, _ = process.communicate()
     assert process.returncode == -9, output
 
