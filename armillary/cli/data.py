@@ -13,7 +13,7 @@ def add(verbs) -> None:
     jobs = parser.add_subparsers(title="jobs", metavar="JOB", required=True)
     job = shared.new_verb(jobs, "add", add_dataset, "validate a dataset and copy it into a library, with a hash of every file")
     job.add_argument("source", metavar="SRC")
-    job.add_argument("--library", default="datasets", metavar="DIR", help="where the library is (default: datasets)")
+    job.add_argument("library", metavar="LIBRARY", help="the folder that holds the library; made if it is not there")
     job.add_argument("--name", help="the dataset's name in the library (default: its folder's)")
     job = shared.new_verb(jobs, "info", show, "what a dataset holds, and which episodes cannot be used", writes=False)
     job.add_argument("path", metavar="PATH")

@@ -19,6 +19,7 @@ def add(verbs) -> None:
     parser.add_argument("--data", metavar="PATH", help="a LeRobot dataset (default: record a small world)")
     parser.add_argument("--out", metavar="DIR", help="where everything goes (default: runs/demo, or runs/demo-NAME with --data)")
     parser.add_argument("--minutes", type=float, metavar="M", help="time for the whole job (default: 5.5, with --data 13)")
+    parser.add_argument("--episodes", type=int, default=80, metavar="N", help="how many to record where there is no --data (default: 80)")
     parser.add_argument("--no-browser", action="store_true", help="do not open the page")
     shared.add_shorthand(parser)
 
@@ -33,6 +34,7 @@ def run(options: Namespace, console: Console) -> int:
         data=options.data,
         out=options.out,
         minutes=options.minutes,
+        episodes=options.episodes,
         fixed_steps=options.steps is not None or "train.steps" in shared.settings(options),
     )
     if options.dry_run:

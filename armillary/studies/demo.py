@@ -22,7 +22,8 @@ MINUTES, MINUTES_WITH_DATA = 5.5, 13.0
 FEWEST_STEPS, MOST_STEPS = 60, 6000
 # Of the whole time: training gets what is left when this share is put aside for judging and the page.
 JUDGING_SHARE = 0.2
-RECORDED_EPISODES, RECORDED_STEPS = 80, 80
+LOOKS_EVERY_S = 2.0
+RECORDED_STEPS = 80
 PLAN = "demo.json"
 
 
@@ -34,16 +35,21 @@ class Demo:
     data: Path | None
     out: Path
     minutes: float
+    episodes: int
     fixed_steps: bool
 
     @staticmethod
-    def of(config, *, data: str | None, out: str | None, minutes: float | None, fixed_steps: bool) -> "Demo":
+    def of(config, *, data: str | None, out: str | None, minutes: float | None, episodes: int, fixed_steps: bool) -> "Demo":
         """A demo with defaults filled in."""
         minutes = minutes if minutes is not None else (MINUTES_WITH_DATA if data else MINUTES)
         if not minutes > 0:
             raise ConfigError(f"--minutes must be > 0, received {minutes}")
+        if episodes < 5:
+            raise ConfigError(f"--episodes must be >= 5, so that some are held out; received {episodes}")
         folder = Path(out) if out else Path("runs") / (f"demo-{Path(data).resolve().name}" if data else "demo")
-        return Demo(config=config, data=Path(data) if data else None, out=folder, minutes=minutes, fixed_steps=fixed_steps)
+        return Demo(
+            config=config, data=Path(data) if data else None, out=folder, minutes=minutes, episodes=episodes, fixed_steps=fixed_steps
+        )
 
     def to_json(self) -> dict:
         """Plain values. A number of steps that time decides is no setting."""
@@ -51,6 +57,7 @@ class Demo:
             "data": str(self.data.resolve()) if self.data else None,
             "out": str(self.out),
             "minutes": self.minutes,
+            "episodes": self.episodes,
             "fixed_steps": self.fixed_steps,
             "config": to_plain(self.config),
         }
@@ -86,7 +93,7 @@ def run_demo(demo: Demo, *, replay: Sequence[str], on_stage: Callable[[str], Non
         on_stage(f"3 of 5  train: {config.train.steps} steps")
         train_family(FAMILY, data=data, out=run, config=config, replay=replay, watch=watch)
     on_stage("4 of 5  judge: dreams of held-out recordings beside what happened, and beside the baselines")
-    judgement = judge_run(run, data=data, looks=True, on_stage=lambda stage: on_progress(f"judging  {stage}"))
+    judgement = judge_run(run, data=data, looks=True, looks_every_s=LOOKS_EVERY_S, on_stage=lambda stage: on_progress(f"judging  {stage}"))
     on_stage("5 of 5  report")
     page = report(judgement, demo.out / "report", replay=replay)
     said = " ".join(finding.text for finding in verdict(judgement.result, judgement.shifted))
@@ -113,8 +120,8 @@ def _recorded(demo: Demo, on_stage: Callable[[str], None]) -> Path:
     """The small world's recordings as a LeRobot v3 dataset, made now or by an earlier call."""
     folder = demo.out / "recordings"
     if not folder.exists():
-        on_stage(f"1 of 5  data: recording {RECORDED_EPISODES} episodes of the small world {DEMO_WORLD}")
-        episodes = record_episodes(DEMO_WORLD, num_episodes=RECORDED_EPISODES, num_steps=RECORDED_STEPS, seed=0)
+        on_stage(f"1 of 5  data: recording {demo.episodes} episodes of the small world {DEMO_WORLD}")
+        episodes = record_episodes(DEMO_WORLD, num_episodes=demo.episodes, num_steps=RECORDED_STEPS, seed=0)
         with folder_written_whole(folder) as temporary:
             write_dataset(temporary / DEMO_WORLD, episodes, robot_type=f"armillary-{DEMO_WORLD}")
     return folder / DEMO_WORLD

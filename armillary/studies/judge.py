@@ -4,9 +4,10 @@ import hashlib
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from armillary.core import Episode
 from armillary.data import cache
 from armillary.data.dataset import open_dataset
 from armillary.data.splits import Split
@@ -49,29 +50,35 @@ def judge_run(
     seed: int = 0,
     which: str = "best",
     looks: bool = False,
+    looks_every_s: float | None = None,
     inverse_dynamics: bool = False,
     on_cache: Callable[[cache.Progress], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
 ) -> Judgement:
-    """Load a run and judge it on every episode of `data` (default: its own dataset) whose content it has not seen."""
+    """Load a run and judge it on every episode of `data` (default: its own dataset) whose content it has not seen.
+
+    With `looks` also in every shifted look, there on windows that start every `looks_every_s` (default: as in the protocol).
+    """
     on_stage, begin = on_stage or (lambda stage: None), time.perf_counter()
     loaded = load_run(run, which)
     data = Path(data or loaded.data_path)
     held = held_out(loaded, data, on_cache)
-    common = {"camera": loaded.camera, "protocol": protocol, "seed": seed}
+    protocol = protocol or Protocol()
+    common = {"camera": loaded.camera, "seed": seed}
 
-    def open_loop(episodes) -> OpenLoopResult:
-        return evaluate_open_loop(loaded.world, episodes, mean_frame=held.mean_frame, **common)
+    def open_loop(episodes: Sequence[Episode], protocol: Protocol) -> OpenLoopResult:
+        return evaluate_open_loop(loaded.world, episodes, mean_frame=held.mean_frame, protocol=protocol, **common)
 
     on_stage("open loop")
-    result, shifted, read_back = open_loop(held.episodes), {}, None
+    result, shifted, read_back = open_loop(held.episodes, protocol), {}, None
+    sparse = replace(protocol, starts_every_s=looks_every_s or protocol.starts_every_s)
     for look in SHIFTS if looks else ():
         on_stage(f"in the look {look}")
-        shifted[look] = open_loop(shift_episodes(held.episodes, look, camera=loaded.camera))
+        shifted[look] = open_loop(shift_episodes(held.episodes, look, camera=loaded.camera), sparse)
     if inverse_dynamics:
         on_stage("reading actions back from the dream")
         probe = fit_probe(held.training or held.episodes[:1], camera=loaded.camera, seed=seed)
-        read_back = evaluate_inverse_dynamics(loaded.world, probe, held.episodes, **common)
+        read_back = evaluate_inverse_dynamics(loaded.world, probe, held.episodes, protocol=protocol, **common)
     return Judgement(
         loaded=loaded,
         held=held,
