@@ -1,6 +1,7 @@
 """Recording: what `save` returned for is there after a kill, a second writer is told, and nothing unfit gets in."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -104,10 +105,11 @@ STEPS = ("write_episodes", "_remove_strays", "sweep_temporary", "write_tasks", "
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_while_closing_it_can_be_closed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, when: str):
     originals = [episode(n) for n in range(3)]
-    whole = write_dataset(tmp_path / "whole" / "set", originals)
     writer = DatasetWriter(tmp_path / "set")
     for one in originals:
         writer.save(one)
+    whole = shutil.copytree(tmp_path / "set", tmp_path / "whole" / "set")
+    finish_recording(whole)
     real = getattr(record, step)
 
     def die(*arguments, **options):
