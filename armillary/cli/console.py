@@ -62,7 +62,7 @@ class Console:
             self._has_line = False
 
 
-def clock(seconds: float) -> str:
+def clock(seconds: float | int) -> str:
     """
     >>> clock(75)
     '1:15'
@@ -72,7 +72,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def size(count: float) -> str:
+def size(count: float | int) -> str:
     """
     >>> size(1_500_000)
     '1.5 MB'

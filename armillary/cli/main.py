@@ -82,6 +82,9 @@ def _told(error: Exception, options: argparse.Namespace, console: Console) -> in
     if isinstance(error, OSError) and error.filename is not None:
         console.error(f"{error.filename}: {error.strerror}; check the path and the disk, then run the same command again")
         return _CODES["StorageError"]
+    if isinstance(error, ValueError):
+        console.error(f"{error} (--debug shows where this was found)")
+        return WRONG_COMMAND
     console.error(f"a fault in Armillary ({type(error).__name__}: {error}); run the command again with --debug and report what it prints")
     return FAULT
 

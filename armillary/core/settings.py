@@ -70,7 +70,7 @@ def _unknown(name: str, every: Sequence[str]) -> str:
     return f"there is no setting {name}{hint}"
 
 
-def _parse(name: str, text: str, kind: type):
+def _parse(name: str, text: str, kind: object):
     try:
         if kind is bool:
             if text.lower() not in _TRUE + _FALSE:
@@ -83,7 +83,7 @@ def _parse(name: str, text: str, kind: type):
         raise ConfigError(f"{name} must be {_word(kind)}, received {text!r}") from error
 
 
-def _check(name: str, value: object, kind: type):
+def _check(name: str, value: object, kind: object):
     if get_origin(kind) is tuple and isinstance(value, (list, tuple)):
         return tuple(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
@@ -93,6 +93,6 @@ def _check(name: str, value: object, kind: type):
     return value
 
 
-def _word(kind: type) -> str:
+def _word(kind: object) -> str:
     words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
     return words.get(kind, "numbers separated by commas")
