@@ -52,7 +52,8 @@ def storage_errors(path: Path) -> Iterator[None]:
             errno.EROFS: "the file system is read-only: choose another folder",
             errno.EACCES: "permission denied: choose a folder that you may write to",
         }.get(error.errno, "check the disk, then run the same command again")
-        raise StorageError(error.errno, f"writing failed ({error.strerror}); {advice}. Nothing written before was lost", str(path)) from error
+        what = f"writing failed ({error.strerror}); {advice}. Nothing written before was lost"
+        raise StorageError(error.errno, what, str(path)) from error
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

@@ -1,0 +1,134 @@
+"""Every command and every piece of Python in the documents is run, in a smoke form, so that none of them goes stale."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.small_data import SMALL, run, write_small_dataset
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for pattern in ("*.md", "docs/*.md", "docs/tutorials/*.md", "armillary/**/README.md")
+    for path in ROOT.glob(pattern)
+)
+REAL = "../shared/data"
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# What keeps a documented command short in a test; nothing else of it is changed.
+SMOKE = {
+    "demo": ("--no-browser", "--steps", "2", "--episodes", "5", *SMALL),
+    "train": ("--steps", "2", *SMALL),
+    "cost": SMALL,
+    "evaluate": ("--protocol.horizon-s", "1", "--protocol.starts-every-s", "2"),
+}
+# Set-up, which CI itself has done before any test runs.
+INSTALLS = {"pip install -e .", 'pip install -e ".[all]"', "pip install -c constraints.txt -e ."}
+
+
+def blocks(document: str, language: str) -> list[str]:
+    """The fenced blocks of a language in a document."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return [body for found, body in FENCE.findall(text) if found == language]
+
+
+def commands(document: str) -> list[list[str]]:
+    """Every command of the bash blocks, without comments."""
+    lines = "".join(blocks(document, "bash")).replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> dict[str, Path]:
+    """The datasets and the run that the documents speak of."""
+    folder = tmp_path_factory.mktemp("prepared")
+    places = {"PATH": write_small_dataset(folder / "mine"), "ANOTHER": write_small_dataset(folder / "another", seed=1, num_episodes=2)}
+    assert run("train", "vmc", "--data", places["PATH"], "--out", folder / "run", "--steps", "2", *SMALL) == 0
+    return places | {"OLD": places["PATH"], "A": places["PATH"], "B": places["ANOTHER"], "RUN": folder / "run"}
+
+
+@pytest.mark.parametrize("document", [one for one in DOCUMENTS if commands(one)])
+def test_commands_work(document, prepared, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made: set[str] = set()
+    for words in commands(document):
+        if words[0] == "armillary":
+            _run_verb(words, prepared, made)
+        elif words[:2] == ["python", "-m"]:
+            assert words[2].split(".")[0] in ("recipes", "benchmarks"), words
+            _run_help(words)
+        elif words[0] == "make":
+            _make_knows(words)
+        else:
+            assert shlex.join(words).replace("'", '"') in {one.replace("'", '"') for one in INSTALLS}, f"no smoke form for {words}"
+
+
+def _run_verb(words: list[str], prepared: dict[str, Path], made: set[str]) -> None:
+    """Run `armillary ...`. Names in capitals are the prepared ones, or new folders here; a run that was just made wins."""
+    if any(word.startswith(REAL) for word in words):
+        if not (ROOT / REAL).is_dir():
+            return
+        words = [str(ROOT / word) if word.startswith(REAL) else word for word in words]
+    verb, makes = words[1], {words[i + 1] for i, word in enumerate(words[:-1]) if word in ("--out", "--report")}
+    placed = [str(prepared[word]) if word in prepared and word not in makes | made else word for word in words[1:]]
+    code = run(*placed, *SMOKE.get(verb, ()))
+    made |= makes if "--dry-run" not in words else set()
+    faulty = verb == "data" and words[2] == "doctor" and "--repair" not in words
+    assert code == 0 or (faulty and code == 3), f"{shlex.join(words)} ended with {code}"
+
+
+def _run_help(words: list[str]) -> None:
+    found = subprocess.run([sys.executable, "-m", words[2], "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    for option in (word for word in words[3:] if word.startswith("--")):
+        assert option in found.stdout, f"{words[2]} has no {option}"
+
+
+def _make_knows(words: list[str]) -> None:
+    found = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.parametrize("document", [one for one in DOCUMENTS if blocks(one, "python")])
+def test_python_works(document, tmp_path):
+    for number, body in enumerate(blocks(document, "python")):
+        if REAL in body and not (ROOT / REAL).is_dir():
+            continue
+        script = tmp_path / f"block_{number}.py"
+        script.write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{body}")
+        found = subprocess.run([sys.executable, script], cwd=ROOT, capture_output=True, text=True)
+        assert found.returncode == 0, f"{document}, block {number}:\n{found.stderr}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
+    broken = [target for target in targets if target and not ((ROOT / document).parent / target).exists()]
+    assert not broken, f"{document} links to what is not there: {broken}"
+
+
+def test_every_dependency_has_a_decision():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    names = {re.split(r"[<>=\[]", one)[0] for one in needed} - {"armillary"}
+    notes = "\n".join(path.read_text().lower() for path in (ROOT / "docs" / "decisions").glob("*.md"))
+    missing = sorted(name for name in names if name.lower() not in notes and name.removeprefix("pytest-") not in notes)
+    assert not missing, f"docs/decisions says nothing of {missing}"
+
+
+def test_every_dependency_is_pinned():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    names = {re.split(r"[<>=\[]", one)[0].replace("_", "-").lower() for one in needed} - {"armillary"}
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines), "every line pins one version, without a local build"
+    assert names <= {line.partition("==")[0].replace("_", "-").lower() for line in lines}
+    assert "torch==2.13.0" in lines
