@@ -30,7 +30,7 @@ from armillary.train.run import RunFolder
 from armillary.worlds.vmc.train import PRESETS, Config
 from benchmarks.rows import parser, publish, row, timed
 
-NAME = "g1_open_loop"
+NAME, FAMILY = "g1_open_loop", "vmc"
 PROCESSOR_TIME = "processor_time.json"
 DATA = Path(__file__).parents[2] / "shared" / "data" / "g1_inspire_lerobot21_160x120"
 STEPS = {"default": 5000, "published": 2400}
@@ -41,6 +41,11 @@ UNITS = {"psnr": "dB", "ssim": ""}
 
 logger = logging.getLogger(NAME)
 Curves = Mapping[str, Float[np.ndarray, "episodes steps"]]  # by "look|metric|subject"
+
+
+def settings() -> Config:
+    """What `armillary cost g1_open_loop` tells the cost of: the longest training run of one seed."""
+    return recipe("default", 0, quick=False)
 
 
 def recipe(preset: str, seed: int, quick: bool) -> Config:
@@ -62,7 +67,7 @@ def trained(preset: str, seed: int, data: Path, out: Path, quick: bool) -> Loade
         resume(folder)
     else:
         command = ["python", "-m", "recipes.g1_open_loop", "--data", str(data), "--seed", str(seed)]
-        train_family("vmc", data=data, out=folder, config=config, replay=command)
+        train_family(FAMILY, data=data, out=folder, config=config, replay=command)
     share = (config.train.steps - (done or 0)) / config.train.steps  # a resumed run is scaled to a whole one
     write_json(folder / PROCESSOR_TIME, {"processor_s": (time.process_time() - started) / share})
     return load_run(folder)

@@ -20,10 +20,9 @@ def run(options: Namespace, console: Console) -> int:
     """Measure a few steps and print what the whole will need."""
     from dataclasses import asdict
 
-    from armillary.studies.plans import estimate_run, recipe_family
+    from armillary.studies.plans import estimate_run
 
-    family = recipe_family(options.recipe)
-    config = shared.family_config(family, options)
+    family, config = shared.recipe_config(options.recipe, options)
     cost, cache = estimate_run(family, config, options.data)
     phases = ", ".join(f"{name} {clock(seconds)}" for name, seconds in cost.seconds_by_phase.items())
     lines = [

@@ -78,16 +78,22 @@ def unknown_words(options: argparse.Namespace, rest: Sequence[str]) -> str:
     return f"{options.parser.prog} does not know {word}{hint} (see {options.parser.prog} --help)"
 
 
-def family_config(family: str, options: argparse.Namespace):
-    """A family's preset with the person's settings on top. ConfigError names what was not understood."""
+def recipe_config(recipe: str, options: argparse.Namespace) -> tuple[str, object]:
+    """(family, settings): the recipe's own, with the person's on top. ConfigError names what was not understood."""
     from armillary.core import ConfigError
     from armillary.core.settings import override
-    from armillary.studies.fit import family_module
+    from armillary.studies.plans import recipe_settings
 
-    presets = family_module(family).PRESETS
-    if options.preset not in presets:
-        raise ConfigError(f"{family} has no preset {options.preset!r}; choose one of {', '.join(presets)}")
+    family, config = recipe_settings(recipe, options.preset)
     try:
-        return override(presets[options.preset], settings(options))
+        return family, override(config, settings(options))
     except ValueError as error:
         raise ConfigError(str(error)) from error
+
+
+def family_config(family: str, options: argparse.Namespace):
+    """A family's preset with the person's settings on top."""
+    from armillary.studies.fit import family_module
+
+    family_module(family)
+    return recipe_config(family, options)[1]

@@ -13,7 +13,7 @@ from armillary.data.dataset import Dataset, open_dataset
 from armillary.data.shape import DataShape
 from armillary.data.splits import measure, split_episodes
 from armillary.data.video import decode_video
-from armillary.studies.fit import build_world, read_settings
+from armillary.studies.fit import build_world, family_module, read_settings
 from armillary.studies.source import choose_stride
 from armillary.train.cost import Cost, estimate_cost
 from armillary.train.run import RunFolder
@@ -88,19 +88,27 @@ def describe_run(path: Path | str) -> dict[str, object]:
     }
 
 
-def recipe_family(name: str) -> str:
-    """The family that a recipe trains: a family's own name, or the one that recipes/NAME.py names as FAMILY."""
+def recipe_settings(name: str, preset: str = "default") -> tuple[str, object]:
+    """(family, settings) that a recipe trains: a family's preset, or what recipes/NAME.py names as `FAMILY` and `settings()`."""
     if name in FAMILIES:
-        return name
+        return name, preset_of(name, preset)
     module = f"recipes.{name}"
     known = re.fullmatch(r"[a-z][a-z0-9_]*", name) and importlib.util.find_spec("recipes") and importlib.util.find_spec(module)
     if not known:
         families = ", ".join(FAMILIES)
         raise ConfigError(f"there is no recipe {name!r}; give a family ({families}) or, inside the repository, a file of recipes/")
-    family = getattr(importlib.import_module(module), "FAMILY", None)
-    if family not in FAMILIES:
-        raise ConfigError(f"recipe {name!r} trains no single family, so its cost cannot be told; run it with --quick to see it work")
-    return family
+    recipe = importlib.import_module(module)
+    if not hasattr(recipe, "FAMILY") or not hasattr(recipe, "settings"):
+        raise ConfigError(f"recipe {name!r} trains no single world, so its cost cannot be told; run it with --quick to see it work")
+    return recipe.FAMILY, recipe.settings()
+
+
+def preset_of(family: str, preset: str):
+    """A family's settings by the name of a preset."""
+    presets = family_module(family).PRESETS
+    if preset not in presets:
+        raise ConfigError(f"{family} has no preset {preset!r}; choose one of {', '.join(presets)}")
+    return presets[preset]
 
 
 def estimate_run(family: str, config, data: Path | str) -> tuple[Cost, CacheNeeds]:

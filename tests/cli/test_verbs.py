@@ -122,6 +122,8 @@ def test_dry_run_of_train_names_every_setting(data, tmp_path, capsys):
 def test_cost_and_info_are_json(data, trained, capsys):
     cost = run_json(capsys, "cost", "vmc", "--data", data, "--steps", 10, *SMALL)
     assert cost["parameters"] > 0 and cost["seconds"] > 0 and cost["disk_bytes"] > cost["cache_bytes"] > 0
+    of_recipe = run_json(capsys, "cost", "g1_open_loop", "--data", data, "--train.steps", 20, *SMALL)
+    assert of_recipe["recipe"] == "g1_open_loop" and of_recipe["parameters"] == cost["parameters"]
     assert run_json(capsys, "info", data)["episodes"] == 6
     assert run_json(capsys, "info", trained)["step"] == 4
     assert "two-rooms" in run_json(capsys, "info")["small_worlds"]
@@ -142,6 +144,7 @@ def test_cost_and_info_are_json(data, trained, capsys):
         (("resume", "{data}"), 4, "config.json"),
         (("evaluate", "{new}"), 4, "config.json"),
         (("cost", "nonsense", "--data", "{data}"), 2, "no recipe"),
+        (("cost", "kill_and_resume", "--data", "{data}"), 2, "trains no single world"),
         (("data", "info", "{data}", "--deep"), 2, "--deep"),
         (("info", "--train.steps", "3"), 2, "--train.steps"),
         (("demo", "--out", "{trained}"), 2, "holds no demo"),
