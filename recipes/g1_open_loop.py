@@ -23,6 +23,7 @@ from armillary.core import Estimate
 from armillary.core.storage import read_json, write_json
 from armillary.evaluate.direct_unet import DirectUnetConfig, fit_direct_unet
 from armillary.evaluate.open_loop import evaluate_open_loop
+from armillary.evaluate.result import Protocol
 from armillary.evaluate.shift import SHIFTS, shift_episodes
 from armillary.studies.fit import resume, train_family
 from armillary.studies.runs import HeldOut, LoadedRun, held_out, load_run
@@ -33,9 +34,10 @@ from benchmarks.rows import parser, publish, row, timed
 NAME, FAMILY = "g1_open_loop", "vmc"
 PROCESSOR_TIME = "processor_time.json"
 DATA = Path(__file__).parents[2] / "shared" / "data" / "g1_inspire_lerobot21_160x120"
-STEPS = {"default": 5000, "published": 2400}
-UNET_STEPS = 700
+STEPS = {"default": 3600, "published": 1200}
+UNET_STEPS = 500
 HORIZONS_S = (0.5, 1.0, 1.5, 2.0)
+PROTOCOL = Protocol(report_s=HORIZONS_S, starts_every_s=1.0)
 SUBJECTS = {"default": "model", "published": "model_published"}
 UNITS = {"psnr": "dB", "ssim": ""}
 
@@ -109,7 +111,7 @@ def _judge_look(look: str, loaded: Mapping[str, LoadedRun], held: HeldOut, unet,
     found = {}
     for preset, run in loaded.items():
         others = {"direct_unet": unet} if preset == "default" else {}
-        baselines = {"mean_frame": held.mean_frame, "predictors": others}
+        baselines = {"mean_frame": held.mean_frame, "predictors": others, "protocol": PROTOCOL}
         result = evaluate_open_loop(run.world, episodes, camera=camera, seed=seed, num_samples=1, **baselines)
         renamed = {"model": SUBJECTS[preset], "shuffled_actions": SUBJECTS[preset].replace("model", "shuffled_actions")}
         for metric in UNITS:

@@ -97,7 +97,7 @@ class ContextDecoder(nn.Module):
     the context's pixels, a mask, and new pixels: picture = mask * moved + (1 - mask) * new.
     """
 
-    def __init__(self, *, height: int, width: int, latent_size: int, channels: Sequence[int] = (32, 64, 96, 128)):
+    def __init__(self, *, height: int, width: int, latent_size: int, channels: Sequence[int] = (24, 48, 96, 128)):
         super().__init__()
         depth = 2 ** len(channels)
         if height % depth or width % depth:

@@ -28,6 +28,7 @@ from armillary.worlds.vmc import losses
 from armillary.worlds.vmc.augment import other_look
 from armillary.worlds.vmc.model import ContextDecoder, Encoder, GlobalDecoder, Memory, Mixture, draw_noise
 
+FIRST_LOG_VARIANCE = -4.0
 WHOLE_CONTEXT_SHARE = 0.75  # of the batches; the rest start from fewer frames
 FRAMES_PER_WINDOW = 4  # drawing costs most: a few frames of each window teach as much as all
 ACTION_LIMIT_STD = 5.0  # commands are standardised by the training data's and cut off here: beyond it nothing was learned
@@ -55,7 +56,7 @@ class ModelConfig:
     dream_steps: int = 20
     vision_share: float = 0.05
     memory_share: float = 0.0
-    other_looks: float = 0.35
+    other_looks: float = 0.25
     batch_size: int = 8
     vision_batch_size: int = 16
     learning_rate: float = 1e-3
@@ -92,6 +93,9 @@ class VmcWorld(nn.Module, World[VmcState], Renders, Embeds, Rewards, Trainable):
         self.config = config
         sizes = {"height": shape.height, "width": shape.width, "latent_size": config.latent_size}
         self.vision_encoder = Encoder(**sizes)
+        if config.decoding == "context":
+            # a latent drawn with unit variance says nothing at first: what moved is small, so begin nearly certain
+            nn.init.constant_(self.vision_encoder.head.bias[config.latent_size :], FIRST_LOG_VARIANCE)
         self.vision_decoder = (ContextDecoder if config.decoding == "context" else GlobalDecoder)(**sizes)
         self.memory = Memory(
             latent_size=config.latent_size,
