@@ -11,7 +11,8 @@ from armillary.worlds.vmc.model import Encoder, Memory, Mixture
 FREE_NATS = 0.5  # per latent dimension, as published: below it the KL divergence costs nothing
 DIVERGENCE_WEIGHT = 0.01
 PIXEL_WEIGHT = 100.0  # brings the mean squared error of a picture near one
-DENSITY_WEIGHT = 0.02  # in whole dreams the pixels lead, the density follows
+SPREAD_WEIGHT = 0.02
+OUTCOME_WEIGHT = 0.05
 
 
 def published_vision_loss(encoder: Encoder, decoder: nn.Module, frames: Float[Tensor, "b s 3 h w"], rng: Generator) -> Loss:
@@ -53,6 +54,14 @@ def outcome_loss(
 def density_loss(density: Mixture, latent: Float[Tensor, "b t z"]) -> Float[Tensor, ""]:
     """Negative log likelihood of what V saw next, in nats a dimension."""
     return density.negative_log_likelihood(latent).mean()
+
+
+def spread_loss(density: Mixture, latent: Float[Tensor, "b t z"]) -> Float[Tensor, ""]:
+    """`density_loss` for the scales alone: how far what V saw lay from what the dream expected.
+
+    Means and weights are left to the pixels. Near a sharp latent their likelihood has gradients that drown everything else.
+    """
+    return SPREAD_WEIGHT * density_loss(Mixture(density.log_weight.detach(), density.mean.detach(), density.log_scale), latent)
 
 
 def choose_frames(windows: int, count: int, first: int, last: int, rng: Generator) -> Int[Tensor, "b s"]:

@@ -27,7 +27,14 @@ PUBLISHED = ModelConfig(
     other_looks=0.0,
 )
 
-PRESETS: Mapping[str, Config] = {"default": Config(), "published": Config(model=PUBLISHED)}
+# Little moves in a small world's picture and little in it is new: V must find it first, and no other look is expected.
+SMALL_WORLD = ModelConfig(latent_size=32, dream_steps=12, vision_share=0.5, other_looks=0.0)
+
+PRESETS: Mapping[str, Config] = {
+    "default": Config(),
+    "published": Config(model=PUBLISHED),
+    "small-world": Config(model=SMALL_WORLD),
+}
 
 
 def build(config: Config, shape: DataShape) -> VmcWorld:

@@ -218,28 +218,30 @@ class VmcWorld(nn.Module, World[VmcState], Renders, Embeds, Rewards, Trainable):
         frames = self._look(torch.cat([batch.frames[:, first:now], future], dim=1), rng)
         context, pictures = frames[:, : now - first], frames[:, now - first :].flatten(0, 1)
         state = self.start(Prompt(batch_size=len(batch), frames=context, actions=batch.actions[:, first : now - 1]), rng)
-        states, densities = self._dream(state, self.standardise(batch.actions[:, now - 1 : -1]))
-        latents = losses.take(torch.stack([s.latent for s in states], dim=1), chosen)
-        drawn = self.vision_decoder(latents.flatten(0, 1), state.context)
+        states = self._dream(state, self.standardise(batch.actions[:, now - 1 : -1]))
+        latents, hidden = (torch.stack(column, dim=1) for column in zip(*((s.latent, s.hidden) for s in states), strict=True))
+        drawn = self.vision_decoder(losses.take(latents, chosen).flatten(0, 1), state.context)
         with torch.no_grad():
             seen = self.vision_encoder(pictures).mean.unflatten(0, chosen.shape)
-        density = Mixture(*(losses.take(torch.stack(column, dim=1), chosen) for column in zip(*densities, strict=True)))
+        before = losses.take(torch.cat([state.latent[:, None], latents[:, :-1]], dim=1), chosen)
+        density = self.memory.mixture(losses.take(hidden, chosen).detach(), before.detach())
         parts = {
             "pixels": losses.PIXEL_WEIGHT * (drawn - pictures).square().mean(),
-            "density": losses.DENSITY_WEIGHT * losses.density_loss(density, seen),
+            "spread": losses.spread_loss(density, seen),
         }
-        parts |= self._outcome_losses(torch.stack([s.hidden for s in states], dim=1), batch, slice(now - 1, -1))
+        # the heads read what M knows; were they to shape it, rewards would drown the pixels and the actions be ignored
+        outcomes = self._outcome_losses(hidden.detach(), batch, slice(now - 1, -1))
+        parts |= {name: losses.OUTCOME_WEIGHT * value for name, value in outcomes.items()}
         return Loss(sum(parts.values()), {name: value.detach() for name, value in parts.items()})
 
-    def _dream(self, state: VmcState, actions: Float[Tensor, "b t a"]) -> tuple[list[VmcState], list[tuple[Tensor, Tensor, Tensor]]]:
-        """The states of a dream that follows the expected latent, and the densities they came from."""
-        states, densities = [], []
+    def _dream(self, state: VmcState, actions: Float[Tensor, "b t a"]) -> list[VmcState]:
+        """The states of a dream that follows the expected latent."""
+        states = []
         for t in range(actions.shape[1]):
             carry, density = self.memory(state.latent, actions[:, t], (state.hidden, state.cell))
             state = VmcState(latent=density.expected(), hidden=carry[0], cell=carry[1], context=state.context)
             states.append(state)
-            densities.append((density.log_weight, density.mean, density.log_scale))
-        return states, densities
+        return states
 
     def _draw_context_steps(self, rng: Generator) -> int:
         """All of `context_steps` in most batches, fewer in the others: a dream may start from one picture."""
