@@ -19,15 +19,16 @@ def add(verbs) -> None:
     parser.add_argument("--data", metavar="PATH", help="a LeRobot dataset (default: record a small world)")
     parser.add_argument("--out", metavar="DIR", help="where everything goes (default: runs/demo, or runs/demo-NAME with --data)")
     parser.add_argument("--minutes", type=float, metavar="M", help="time for the whole job (default: 5.5, with --data 13)")
-    parser.add_argument("--episodes", type=int, default=80, metavar="N", help="how many to record where there is no --data (default: 80)")
+    parser.add_argument("--episodes", type=int, default=120, metavar="N", help="how many to record where there is no --data (default: 120)")
     parser.add_argument("--no-browser", action="store_true", help="do not open the page")
-    shared.add_shorthand(parser)
+    shared.add_shorthand(parser, preset=None)
 
 
 def run(options: Namespace, console: Console) -> int:
     """Do the whole job, telling of each stage."""
-    from armillary.studies.demo import Demo, run_demo
+    from armillary.studies.demo import PRESET, PRESET_WITH_DATA, Demo, run_demo
 
+    options.preset = options.preset or (PRESET_WITH_DATA if options.data else PRESET)
     config = shared.family_config("vmc", options)
     demo = Demo.of(
         config,

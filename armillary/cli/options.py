@@ -34,12 +34,14 @@ def new_verb(
     return parser
 
 
-def add_shorthand(parser: argparse.ArgumentParser) -> None:
+def add_shorthand(parser: argparse.ArgumentParser, *, preset: str | None = "default") -> None:
     """`--seed`, `--steps` and `--checkpoint-every` for the settings of `train` that everyone needs."""
     parser.add_argument("--seed", metavar="N", help="short for --train.seed")
     parser.add_argument("--steps", metavar="N", help="short for --train.steps")
     parser.add_argument("--checkpoint-every", metavar="N", help="short for --train.checkpoint-every")
-    parser.add_argument("--preset", default="default", help="the settings to begin with (default: default)")
+    parser.add_argument(
+        "--preset", default=preset, metavar="NAME", help=f"the settings to begin with (default: {preset or 'what suits the data'})"
+    )
 
 
 def settings(options: argparse.Namespace) -> dict[str, str]:

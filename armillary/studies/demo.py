@@ -23,7 +23,9 @@ FEWEST_STEPS, MOST_STEPS = 60, 6000
 # Of the whole time: training gets what is left when this share is put aside for judging and the page.
 JUDGING_SHARE = 0.2
 LOOKS_EVERY_S = 2.0
-RECORDED_STEPS = 80
+# Large things in strong colours: what moves is many pixels, so that a few minutes are enough to learn how.
+RECORDED_STEPS, THEME, LAYOUT = 60, "midnight", {"block_size_m": 0.3}
+PRESET, PRESET_WITH_DATA = "small-world", "default"
 PLAN = "demo.json"
 
 
@@ -93,7 +95,9 @@ def run_demo(demo: Demo, *, replay: Sequence[str], on_stage: Callable[[str], Non
         on_stage(f"3 of 5  train: {config.train.steps} steps")
         train_family(FAMILY, data=data, out=run, config=config, replay=replay, watch=watch)
     on_stage("4 of 5  judge: dreams of held-out recordings beside what happened, and beside the baselines")
-    judgement = judge_run(run, data=data, looks=True, looks_every_s=LOOKS_EVERY_S, on_stage=lambda stage: on_progress(f"judging  {stage}"))
+    judgement = judge_run(
+        run, data=data, looks=demo.data is not None, looks_every_s=LOOKS_EVERY_S, on_stage=lambda stage: on_progress(f"judging  {stage}")
+    )
     on_stage("5 of 5  report")
     page = report(judgement, demo.out / "report", replay=replay)
     said = " ".join(finding.text for finding in verdict(judgement.result, judgement.shifted))
@@ -121,7 +125,7 @@ def _recorded(demo: Demo, on_stage: Callable[[str], None]) -> Path:
     folder = demo.out / "recordings"
     if not folder.exists():
         on_stage(f"1 of 5  data: recording {demo.episodes} episodes of the small world {DEMO_WORLD}")
-        episodes = record_episodes(DEMO_WORLD, num_episodes=demo.episodes, num_steps=RECORDED_STEPS, seed=0)
+        episodes = record_episodes(DEMO_WORLD, num_episodes=demo.episodes, num_steps=RECORDED_STEPS, seed=0, theme=THEME, layout=LAYOUT)
         with folder_written_whole(folder) as temporary:
             write_dataset(temporary / DEMO_WORLD, episodes, robot_type=f"armillary-{DEMO_WORLD}")
     return folder / DEMO_WORLD
