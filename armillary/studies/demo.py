@@ -20,8 +20,8 @@ from armillary.worlds.small.record import DEMO_WORLD, record_episodes
 FAMILY = "vmc"
 MINUTES, MINUTES_WITH_DATA = 5.5, 13.0
 FEWEST_STEPS, MOST_STEPS = 60, 6000
-# Of the whole time: training gets what is left when this share is put aside for judging and the page.
-JUDGING_SHARE = 0.2
+# Of the whole time: training gets what is left when this share is put aside for judging (in other looks too, with data) and the page.
+JUDGING_SHARE, JUDGING_SHARE_WITH_DATA = 0.12, 0.2
 LOOKS_EVERY_S = 2.0
 # Large things in strong colours: what moves is many pixels, so that a few minutes are enough to learn how.
 RECORDED_STEPS, THEME, LAYOUT = 60, "midnight", {"block_size_m": 0.3}
@@ -142,7 +142,8 @@ def _with_steps(demo: Demo, data: Path, watch: Watch, begin: float, on_stage: Ca
         return config
     training = split_episodes(source.episodes, config.data).choose("train", source.episodes)
     shape = measure(strided_from_every_frame(training, source.stride), config.data)
-    left = demo.minutes * 60 * (1 - JUDGING_SHARE) - (time.perf_counter() - begin)
+    judging_share = JUDGING_SHARE_WITH_DATA if demo.data else JUDGING_SHARE
+    left = demo.minutes * 60 * (1 - judging_share) - (time.perf_counter() - begin)
     steps = measured_steps(FAMILY, config, shape, left)
     steps = min(max(steps, FEWEST_STEPS), MOST_STEPS)
     on_stage(f"        {len(training)} episodes to learn from; {steps} steps fit into {demo.minutes:g} minutes on this machine")
