@@ -15,7 +15,7 @@ from armillary.train import RunFolder, fit
 from armillary.worlds.vmc.train import PRESETS, build
 
 CAMERA = "observation.images.view"
-SIDE, PIXELS_PER_STEP = 20, 8
+SIDE, PIXELS_PER_STEP = 28, 9
 
 
 def sliding_square(index: int, num_steps: int = 30) -> Episode:
@@ -36,7 +36,7 @@ def test_beats_copy_last_and_needs_its_actions(tmp_path):
     config = PRESETS["default"]
     sizes = {"context_steps": 2, "dream_steps": 5, "latent_size": 16, "hidden_size": 128, "vision_batch_size": 8}
     model = replace(config.model, **sizes, other_looks=0.0, vision_share=0.4, learning_rate=3e-3)
-    config = replace(config, model=model, train=replace(config.train, steps=260, warmup_steps=10, validate_every=0, tensorboard=False))
+    config = replace(config, model=model, train=replace(config.train, steps=300, warmup_steps=10, validate_every=0, tensorboard=False))
     torch.manual_seed(0)
     world = build(config, measure(train, DataConfig()))
     with RunFolder.create(tmp_path / "run", family="vmc", config={}, replay=["test"], seed=0) as run:
