@@ -136,7 +136,8 @@ def test_memory_is_capped_by_the_kernel(dull):
 
 def test_processor_time_is_capped_by_the_kernel(dull):
     with pytest.raises(VideoError, match="processor time"):
-        decode_video(dull, limits=VideoLimits(cpu_seconds=0), size=(8, 8))
+        for _ in range(20):  # the kernel counts whole seconds: a decode that begins early in one may end in it
+            decode_video(dull, limits=VideoLimits(cpu_seconds=0), size=(8, 8))
 
 
 def test_the_parent_holds_none_of_a_bomb(dull):
