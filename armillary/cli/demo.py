@@ -18,7 +18,7 @@ def add(verbs) -> None:
     )
     parser.add_argument("--data", metavar="PATH", help="a LeRobot dataset (default: record a small world)")
     parser.add_argument("--out", metavar="DIR", help="where everything goes (default: runs/demo, or runs/demo-NAME with --data)")
-    parser.add_argument("--minutes", type=float, metavar="M", help="time for the whole job (default: 5.5, with --data 13)")
+    parser.add_argument("--minutes", type=float, metavar="M", help="time for the whole job (default: 5.5, with --data 12)")
     parser.add_argument("--episodes", type=int, default=120, metavar="N", help="how many to record where there is no --data (default: 120)")
     parser.add_argument("--no-browser", action="store_true", help="do not open the page")
     shared.add_shorthand(parser, preset=None)

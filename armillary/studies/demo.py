@@ -18,7 +18,7 @@ from armillary.studies.source import open_source, strided_from_every_frame
 from armillary.worlds.small.record import DEMO_WORLD, record_episodes
 
 FAMILY = "vmc"
-MINUTES, MINUTES_WITH_DATA = 5.5, 13.0
+MINUTES, MINUTES_WITH_DATA = 5.5, 12.0
 FEWEST_STEPS, MOST_STEPS = 60, 6000
 # Of the whole time: training gets what is left when this share is put aside for judging (in other looks too, with data) and the page.
 JUDGING_SHARE, JUDGING_SHARE_WITH_DATA = 0.12, 0.2
