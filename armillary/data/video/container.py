@@ -1,5 +1,6 @@
 """Opening and strictly decoding one video file. Runs inside the decode child: imports PyAV and numpy only, never torch."""
 
+import errno
 import logging
 import math
 from collections.abc import Iterator
@@ -56,6 +57,12 @@ class OpenVideo:
                 return
 
 
+def _memory_first(error: Exception) -> None:
+    """FFmpeg reports a failed allocation as an error of its own; it says nothing about the file."""
+    if getattr(error, "errno", None) == errno.ENOMEM:
+        raise MemoryError from error
+
+
 @contextmanager
 def open_video(path: str, stream_index: int | None, limits: dict, file_bytes: int) -> Iterator[OpenVideo]:
     """Open a file with the allowed demuxers, codecs and protocol only, and check what it claims against the limits."""
@@ -64,6 +71,7 @@ def open_video(path: str, stream_index: int | None, limits: dict, file_bytes: in
     try:
         container = av.open(path, options=options)
     except (av.FFmpegError, ValueError) as error:
+        _memory_first(error)
         raise Refused(f"it cannot be opened as mp4, mov, mkv or webm ({_words(error)})", DAMAGED) from error
     with container:
         stream = _choose_stream(container, stream_index)
@@ -170,6 +178,7 @@ def decode(video: OpenVideo, span_s: list[float] | None) -> Iterator[np.ndarray]
                         shown.append(frame.pts)
                         yield frame.to_ndarray(format="rgb24", threads=1)
         except av.FFmpegError as error:
+            _memory_first(error)
             complaint = " ".join(_complaints(log)[:1]) or _words(error)
             if any(sign in complaint for sign in _OUT_OF_MEMORY):
                 raise MemoryError(complaint) from error
