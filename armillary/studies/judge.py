@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from armillary.core import Episode
+from armillary.core import DataError, Episode
 from armillary.data import cache
 from armillary.data.dataset import open_dataset
 from armillary.data.splits import Split
@@ -76,8 +76,10 @@ def judge_run(
         on_stage(f"in the look {look}")
         shifted[look] = open_loop(shift_episodes(held.episodes, look, camera=loaded.camera), sparse)
     if inverse_dynamics:
+        if not held.training:
+            raise DataError(f"{data} holds none of the run's training episodes to fit the probe on; leave out --inverse-dynamics")
         on_stage("reading actions back from the dream")
-        probe = fit_probe(held.training or held.episodes[:1], camera=loaded.camera, seed=seed)
+        probe = fit_probe(held.training, camera=loaded.camera, seed=seed)
         read_back = evaluate_inverse_dynamics(loaded.world, probe, held.episodes, protocol=protocol, **common)
     return Judgement(
         loaded=loaded,
