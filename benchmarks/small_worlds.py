@@ -5,15 +5,15 @@ Rows: frames per second of stepping and drawing together (`frames`), of stepping
 Each seed is one measurement; the interval is a bootstrap over them.
 """
 
-import argparse
-import json
 import time
 
 import torch
 
 from armillary.core import Prompt, bootstrap, seeded
 from armillary.worlds.catalog import SMALL, build_small
+from benchmarks.rows import parser, publish, row, timed
 
+NAME = "small_worlds"
 BATCH_SIZE = 64
 
 
@@ -44,37 +44,16 @@ def rows(seeds: int, quick: bool) -> list[dict]:
     for name in SMALL:
         measured = [measure(name, seed, seconds=0.2 if quick else 1.0) for seed in range(seeds)]
         for kind in measured[0]:
-            estimate = bootstrap([one[kind] for one in measured])
-            found.append(
-                {
-                    "name": "small_worlds",
-                    "subject": name,
-                    "metric": kind,
-                    "value": round(estimate.value, 1),
-                    "low": round(estimate.low, 1),
-                    "high": round(estimate.high, 1),
-                    "n": estimate.n,
-                    "seeds": seeds,
-                    "unit": "1/s",
-                }
-            )
+            found.append(row(NAME, name, kind, bootstrap([one[kind] for one in measured]), seeds=seeds, unit="1/s", digits=0))
     return found
 
 
 def main() -> None:
     """Print the rows."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="a smoke run of a few seconds, never published")
-    parser.add_argument("--json", action="store_true", help="one JSON list instead of a table")
-    arguments = parser.parse_args()
-    measured = rows(1 if arguments.quick else arguments.seeds, arguments.quick)
-    if arguments.json:
-        print(json.dumps(measured, indent=2))
-        return
-    print(f"{'world':<16}{'what':<8}{'per second':>12}  95 % interval")
-    for row in measured:
-        print(f"{row['subject']:<16}{row['metric']:<8}{row['value']:>12,.0f}  [{row['low']:,.0f}, {row['high']:,.0f}]")
+    options = parser(f"benchmarks.{NAME}", __doc__.splitlines()[0]).parse_args()
+    with timed() as wall:
+        measured = rows(1 if options.quick else options.seeds, options.quick)
+    publish(NAME, measured, options, command=f"python -m benchmarks.{NAME}", wall_s=wall["s"])
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from benchmarks.rows import parser, publish, row, timed
 NAME, FAMILY = "g1_open_loop", "vmc"
 PROCESSOR_TIME = "processor_time.json"
 DATA = Path(__file__).parents[2] / "shared" / "data" / "g1_inspire_lerobot21_160x120"
-STEPS = {"default": 4000, "published": 1200}
+STEPS = {"default": 4500, "published": 1200}
 UNET_STEPS = 600
 HORIZONS_S = (0.5, 1.0, 1.5, 2.0)
 PROTOCOL = Protocol(report_s=HORIZONS_S, starts_every_s=1.0)

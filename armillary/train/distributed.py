@@ -151,8 +151,18 @@ def choose_device(config: TrainConfig) -> torch.device:
 
 
 def choose_precision(config: TrainConfig, device: torch.device) -> torch.dtype:
-    """float32, or bfloat16 where the hardware has it. On a CPU bf16 is refused: it was measured 90 times slower."""
-    able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    """float32, or bfloat16 where the hardware has it: on a GPU unless fp32 is asked for, on a CPU only when bf16 is.
+
+    So runs on different CPUs compare. A CPU without bf16 units is refused: there bf16 was measured 90 times slower than fp32.
+    """
+    able = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else cpu_has_bf16()
     if config.precision == "bf16" and not able:
-        raise ConfigError(f"train.precision = bf16 needs a GPU with bf16 units; on {device.type} use fp32 or auto")
-    return torch.bfloat16 if able and config.precision in ("auto", "bf16") else torch.float32
+        raise ConfigError(f"train.precision = bf16 needs hardware with bf16 units, this {device.type} has none; use fp32 or auto")
+    wanted = config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda")
+    return torch.bfloat16 if able and wanted else torch.float32
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this processor multiplies bfloat16 itself (AVX-512 BF16 or AMX)."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from armillary.core import CheckpointError, ConfigError, InterruptedRun, Loss, StorageError, TrainingError
-from armillary.train import RunFolder, fit, load_weights, loop
+from armillary.train import RunFolder, TrainConfig, distributed, fit, load_weights, loop
 from armillary.train.checkpoint import read_state
 from armillary.train.metrics_log import MetricsLog
 from armillary.train.progress import Stopwatch
@@ -193,9 +193,22 @@ def test_a_phase_that_trains_nothing_is_refused(tmp_path):
         train(create(tmp_path / "run"), world=Frozen())
 
 
-def test_bf16_on_a_cpu_is_refused(tmp_path):
+def test_bf16_on_a_cpu_without_its_units_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(distributed, "cpu_has_bf16", lambda: False)
     with pytest.raises(ConfigError, match="bf16"):
         train(create(tmp_path / "run"), precision="bf16", device="cpu")
+
+
+@pytest.mark.skipif(not distributed.cpu_has_bf16(), reason="this processor has no bf16 units")
+def test_bf16_on_a_cpu_is_used_only_when_asked_for(tmp_path):
+    assert distributed.choose_precision(TrainConfig(), torch.device("cpu")) == torch.float32
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        run = create(tmp_path / precision)
+        train(run, precision=precision, device="cpu")
+        losses[precision] = [row["loss"] for row in run.metrics()]
+    assert losses["bf16"] != losses["fp32"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.1)
 
 
 def test_only_trainable_modules_are_fitted(tmp_path):

@@ -1,7 +1,8 @@
-"""Other looks of the same recording: colour, a static texture over part of the view, a small shift.
+"""Other looks of the same recording: a static texture over part of the view, a small shift.
 
 Each window is changed as a whole, so that what moves still moves the same way. Trained so, the context-conditioned
-decoder has to copy what it sees instead of painting the background it knows.
+decoder has to copy what it sees instead of painting the background it knows. Light and colour are not drawn: the decoder
+works in the context's own tone (`model.Tone`).
 """
 
 import torch
@@ -14,23 +15,13 @@ MAX_SHIFT_PIXELS = 4
 
 def other_look(frames: Float[Tensor, "b t 3 h w"], probability: float, rng: Generator) -> Float[Tensor, "b t 3 h w"]:
     """Each of the `b` windows in another look with this probability, otherwise as it is."""
-    changed = _shift(_texture(_colour(frames, rng), rng), rng)
+    changed = _shift(_texture(frames, rng), rng)
     chosen = torch.rand(len(frames), 1, 1, 1, 1, generator=rng, device=rng.device) < probability
     return torch.where(chosen, changed, frames)
 
 
-def _colour(frames: Float[Tensor, "b t 3 h w"], rng: Generator) -> Float[Tensor, "b t 3 h w"]:
-    """Channels mixed by a matrix near the identity, then gain in 0.65..1.35 and an offset of standard deviation 0.1."""
-    count = len(frames)
-    mixing = torch.eye(3, device=frames.device) + 0.15 * torch.randn(count, 3, 3, generator=rng, device=rng.device)
-    mixing = mixing / mixing.sum(-1, keepdim=True)
-    gain = 0.65 + 0.7 * torch.rand(count, 1, 1, 1, 1, generator=rng, device=rng.device)
-    offset = 0.1 * torch.randn(count, 1, 1, 1, 1, generator=rng, device=rng.device)
-    return (torch.einsum("bij,btjhw->btihw", mixing, frames) * gain + offset).clamp(0.0, 1.0)
-
-
 def _texture(frames: Float[Tensor, "b t 3 h w"], rng: Generator) -> Float[Tensor, "b t 3 h w"]:
-    """A random picture blended over a random smooth region, the same in every frame, in half of the windows."""
+    """A random picture blended over a random smooth region, the same in every frame."""
     count, height, width = len(frames), *frames.shape[-2:]
     size = (height, width)
     coarse = torch.rand(count, 3, 6, 6, generator=rng, device=rng.device)
@@ -38,8 +29,6 @@ def _texture(frames: Float[Tensor, "b t 3 h w"], rng: Generator) -> Float[Tensor
     picture = (functional.interpolate(coarse, size=size, mode="bilinear", align_corners=False) + 0.1 * fine)[:, None]
     height_map = torch.rand(count, 1, 4, 4, generator=rng, device=rng.device)
     region = torch.sigmoid(12.0 * (functional.interpolate(height_map, size=size, mode="bicubic", align_corners=False) - 0.75))[:, None]
-    present = torch.rand(count, 1, 1, 1, 1, generator=rng, device=rng.device) < 0.5
-    region = region * present
     return (frames * (1.0 - region) + picture * region).clamp(0.0, 1.0)
 
 

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+LEAST_CONTRAST = 0.02
 LOG_SQRT_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 
@@ -33,11 +34,40 @@ class Gaussian:
         return 0.5 * (self.mean.square() + self.log_variance.exp() - 1.0 - self.log_variance).sum(-1)
 
 
-class Encoder(nn.Module):
-    """V's encoder: four convolutions, kernel 4, stride 2, then a Gaussian over the latent."""
+@dataclass(frozen=True)
+class Tone:
+    """Mean and deviation of a picture's colour channels: what changes when the light does, and nothing that moves."""
 
-    def __init__(self, *, height: int, width: int, latent_size: int, channels: Sequence[int] = (32, 64, 128, 256)):
+    mean: Float[Tensor, "n 3 1 1"]
+    deviation: Float[Tensor, "n 3 1 1"]
+
+    @staticmethod
+    def of(frames: Float[Tensor, "n 3 h w"]) -> "Tone":
+        """The tone of each picture; a picture of one colour counts as having a little contrast."""
+        variance, mean = torch.var_mean(frames, dim=(-2, -1), keepdim=True)
+        return Tone(mean, variance.sqrt().clamp(min=LEAST_CONTRAST))
+
+    def repeat(self, count: int) -> "Tone":
+        """Each tone `count` times in a row."""
+        return Tone(self.mean.repeat_interleave(count, dim=0), self.deviation.repeat_interleave(count, dim=0))
+
+    def remove(self, frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """Pictures of mean zero and unit deviation."""
+        return (frames - self.mean) / self.deviation
+
+    def give(self, frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """The reverse of `remove`."""
+        return frames * self.deviation + self.mean
+
+
+class Encoder(nn.Module):
+    """V's encoder: four convolutions, kernel 4, stride 2, then a Gaussian over the latent. `toneless`: of the picture without its tone."""
+
+    def __init__(
+        self, *, height: int, width: int, latent_size: int, toneless: bool = False, channels: Sequence[int] = (32, 64, 128, 256)
+    ):
         super().__init__()
+        self.toneless = toneless
         sizes = (3, *channels)
         self.layers = nn.ModuleList(nn.Conv2d(i, o, 4, stride=2) for i, o in pairwise(sizes))
         rows, columns = height, width
@@ -48,7 +78,7 @@ class Encoder(nn.Module):
         self.head = nn.Linear(channels[-1] * rows * columns, 2 * latent_size)
 
     def forward(self, frames: Float[Tensor, "n 3 h w"]) -> Gaussian:
-        x = frames
+        x = Tone.of(frames).remove(frames) if self.toneless else frames
         for layer in self.layers:
             x = functional.relu(layer(x))
         mean, log_variance = self.head(x.flatten(1)).chunk(2, dim=-1)
@@ -74,7 +104,10 @@ class GlobalDecoder(nn.Module):
             nn.Sigmoid(),
         )
 
-    def forward(self, latent: Float[Tensor, "n z"], context: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    def forward(
+        self, latent: Float[Tensor, "n z"], context: Float[Tensor, "b 3 h w"], hidden: Float[Tensor, "n m"] | None = None
+    ) -> Float[Tensor, "n 3 h w"]:
+        """Pictures of the latents; the context and what M knows are not looked at."""
         return self.layers(self.expand(latent)[..., None, None])
 
 
@@ -93,48 +126,58 @@ class ConvBlock(nn.Module):
 class ContextDecoder(nn.Module):
     """Draws a picture as a change of the last one really seen, so that what the latent never saw is not forgotten.
 
-    A U-Net over the context frame (half resolution by pixel unshuffling), steered by the latent, gives a flow that moves
-    the context's pixels, a mask, and new pixels: picture = mask * moved + (1 - mask) * new.
+    A U-Net over the context frame (half resolution by pixel unshuffling), steered by the latent and by what M knows, gives a flow that moves
+    the context's pixels, a mask, and new pixels: picture = mask * moved + (1 - mask) * new. All of it happens in the context's own
+    tone, so that a darker or redder context gives a darker or redder dream, exactly.
     """
 
-    def __init__(self, *, height: int, width: int, latent_size: int, channels: Sequence[int] = (24, 48, 96, 128)):
+    def __init__(
+        self, *, height: int, width: int, latent_size: int, memory_size: int = 0, channels: Sequence[int] = (24, 48, 96, 128)
+    ):
         super().__init__()
+        self.memory_size = memory_size
         depth = 2 ** len(channels)
         if height % depth or width % depth:
             raise ValueError(f"picture sides must be multiples of {depth}, received {height} x {width}; set data.height and data.width")
         self.rows, self.columns = height // depth, width // depth
         self.entry = ConvBlock(12, channels[0])
         self.down = nn.ModuleList(ConvBlock(i, o, stride=2) for i, o in pairwise(channels))
-        self.expand = nn.Linear(latent_size, channels[-1] * self.rows * self.columns)
+        steering = latent_size + memory_size
+        self.expand = nn.Linear(steering, channels[-1] * self.rows * self.columns)
         self.bottom = nn.Sequential(ConvBlock(2 * channels[-1], channels[-1]), ConvBlock(channels[-1], channels[-1]))
         steps = list(zip(reversed(channels[1:]), reversed(channels[:-1]), strict=True))
         self.narrow = nn.ModuleList(nn.Conv2d(i, o, 1) for i, o in steps)
         self.up = nn.ModuleList(ConvBlock(2 * o, o) for _, o in steps)
-        self.steer = nn.ModuleList(nn.Linear(latent_size, 2 * o) for _, o in steps)
+        self.steer = nn.ModuleList(nn.Linear(steering, 2 * o) for _, o in steps)
         self.refine = nn.ModuleList(ConvBlock(o, o) for _, o in steps[:-1])
         self.exit = nn.Conv2d(channels[0], 12 + 4 + 2, 3, padding=1)
         nn.init.zeros_(self.exit.bias)
         nn.init.normal_(self.exit.weight, std=1e-3)
 
-    def forward(self, latent: Float[Tensor, "n z"], context: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """Pictures of `n` latents; each of the `b` context frames belongs to `n / b` latents in a row."""
-        skips = [self.entry(functional.pixel_unshuffle(context - 0.5, 2))]
+    def forward(
+        self, latent: Float[Tensor, "n z"], context: Float[Tensor, "b 3 h w"], hidden: Float[Tensor, "n m"] | None = None
+    ) -> Float[Tensor, "n 3 h w"]:
+        """Pictures of `n` latents and M's hidden states (None: M knows nothing); each of the `b` contexts belongs to `n / b` in a row."""
+        steering = torch.cat([latent, latent.new_zeros(len(latent), self.memory_size) if hidden is None else hidden], dim=-1)
+        tone = Tone.of(context)
+        context = tone.remove(context)
+        skips = [self.entry(functional.pixel_unshuffle(context, 2))]
         for block in self.down:
             skips.append(block(skips[-1]))
         count = len(latent) // len(context)
         context, *skips = (x.repeat_interleave(count, dim=0) for x in (context, *skips))
-        x = self.expand(latent).unflatten(1, (-1, self.rows, self.columns))
+        x = self.expand(steering).unflatten(1, (-1, self.rows, self.columns))
         x = self.bottom(torch.cat([x, skips.pop()], dim=1))
         for level, (narrow, block, steer) in enumerate(zip(self.narrow, self.up, self.steer, strict=True)):
             x = functional.interpolate(narrow(x), scale_factor=2.0, mode="nearest")
-            scale, shift = steer(latent)[..., None, None].chunk(2, dim=1)
+            scale, shift = steer(steering)[..., None, None].chunk(2, dim=1)
             x = block(torch.cat([x, skips.pop()], dim=1)) * (1.0 + scale) + shift
             if level < len(self.refine):
                 x = x + self.refine[level](x)
-        return self._compose(self.exit(x), context)
+        return tone.repeat(count).give(self._compose(self.exit(x), context))
 
     def _compose(self, raw: Float[Tensor, "n 18 h2 w2"], context: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        new = torch.sigmoid(functional.pixel_shuffle(raw[:, :12], 2))
+        new = functional.pixel_shuffle(raw[:, :12], 2)
         mask = torch.sigmoid(functional.pixel_shuffle(raw[:, 12:16], 2) + 2.0)  # starts as a copy: sigmoid(2) = 0.88
         flow = functional.interpolate(raw[:, 16:], scale_factor=2.0, mode="bilinear", align_corners=False)
         return mask * warp(context, flow) + (1.0 - mask) * new

@@ -21,6 +21,7 @@ PUBLISHED = ModelConfig(
     decoding="global",
     predicts="latent",
     latent_size=32,
+    hidden_size=256,
     vision_batch_size=32,
     vision_share=0.5,
     memory_share=0.5,
@@ -28,7 +29,7 @@ PUBLISHED = ModelConfig(
 )
 
 # Little moves in a small world's picture and little in it is new: V must find it first, and no other look is expected.
-SMALL_WORLD = ModelConfig(latent_size=32, dream_steps=12, vision_share=0.5, other_looks=0.0)
+SMALL_WORLD = ModelConfig(latent_size=32, hidden_size=256, dream_steps=12, vision_share=0.5, other_looks=0.0)
 
 PRESETS: Mapping[str, Config] = {
     "default": Config(),

@@ -29,7 +29,7 @@ from armillary.worlds.vmc.augment import other_look
 from armillary.worlds.vmc.model import ContextDecoder, Encoder, GlobalDecoder, Memory, Mixture, draw_noise
 
 FIRST_LOG_VARIANCE = -4.0
-WHOLE_CONTEXT_SHARE = 0.75  # of the batches; the rest start from fewer frames
+WHOLE_CONTEXT_SHARE = 0.9  # of the batches; the rest start from fewer frames
 FRAMES_PER_WINDOW = 4  # drawing costs most: a few frames of each window teach as much as all
 ACTION_LIMIT_STD = 5.0  # commands are standardised by the training data's and cut off here: beyond it nothing was learned
 
@@ -43,13 +43,13 @@ class ModelConfig:
     `temperature` scales M's uncertainty in dreams (0: the expected latent; the paper's Doom dreams used 1.15).
     `vision_share`, `memory_share` of the steps train V alone and M alone on V's latents, as published; what is left trains
     both through whole dreams of `dream_steps` steps from up to `context_steps` real frames. `other_looks` is the
-    probability that a training window is shown in another look (colour, texture, shift).
+    probability that a training window is shown in another look (texture, shift).
     """
 
     decoding: str = "context"
     predicts: str = "change"
-    latent_size: int = 64
-    hidden_size: int = 256
+    latent_size: int = 128
+    hidden_size: int = 512
     num_mixtures: int = 5
     temperature: float = 0.0
     context_steps: int = 6
@@ -92,11 +92,13 @@ class VmcWorld(nn.Module, World[VmcState], Renders, Embeds, Rewards, Trainable):
         super().__init__()
         self.config = config
         sizes = {"height": shape.height, "width": shape.width, "latent_size": config.latent_size}
-        self.vision_encoder = Encoder(**sizes)
+        self.vision_encoder = Encoder(**sizes, toneless=config.decoding == "context")
         if config.decoding == "context":
+            self.vision_decoder = ContextDecoder(**sizes, memory_size=config.hidden_size)
             # a latent drawn with unit variance says nothing at first: what moved is small, so begin nearly certain
             nn.init.constant_(self.vision_encoder.head.bias[config.latent_size :], FIRST_LOG_VARIANCE)
-        self.vision_decoder = (ContextDecoder if config.decoding == "context" else GlobalDecoder)(**sizes)
+        else:
+            self.vision_decoder = GlobalDecoder(**sizes)
         self.memory = Memory(
             latent_size=config.latent_size,
             action_size=shape.action_size,
@@ -138,7 +140,7 @@ class VmcWorld(nn.Module, World[VmcState], Renders, Embeds, Rewards, Trainable):
         return VmcState(latent=self.vision_encoder(observation).mean, hidden=carry[0], cell=carry[1], context=observation)
 
     def render(self, state: VmcState) -> dict[str, Float[Tensor, "b 3 h w"]]:
-        return {"rgb": self.vision_decoder(state.latent, state.context)}
+        return {"rgb": self.vision_decoder(state.latent, state.context, state.hidden).clamp(0.0, 1.0)}
 
     def embed(self, state: VmcState) -> Float[Tensor, "b d"]:
         """[z, h]: what the published controller acts on."""
@@ -220,7 +222,8 @@ class VmcWorld(nn.Module, World[VmcState], Renders, Embeds, Rewards, Trainable):
         state = self.start(Prompt(batch_size=len(batch), frames=context, actions=batch.actions[:, first : now - 1]), rng)
         states = self._dream(state, self.standardise(batch.actions[:, now - 1 : -1]))
         latents, hidden = (torch.stack(column, dim=1) for column in zip(*((s.latent, s.hidden) for s in states), strict=True))
-        drawn = self.vision_decoder(losses.take(latents, chosen).flatten(0, 1), state.context)
+        dreamt, known = (losses.take(column, chosen).flatten(0, 1) for column in (latents, hidden))
+        drawn = self.vision_decoder(dreamt, state.context, known)
         with torch.no_grad():
             seen = self.vision_encoder(pictures).mean.unflatten(0, chosen.shape)
         before = losses.take(torch.cat([state.latent[:, None], latents[:, :-1]], dim=1), chosen)

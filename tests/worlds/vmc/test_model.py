@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from armillary.core import seeded
-from armillary.worlds.vmc.model import ContextDecoder, Encoder, Gaussian, GlobalDecoder, Memory, Mixture, draw_noise, warp
+from armillary.worlds.vmc.model import ContextDecoder, Encoder, Gaussian, GlobalDecoder, Memory, Mixture, Tone, draw_noise, warp
 
 
 def count(module: nn.Module) -> int:
@@ -115,6 +115,26 @@ def test_context_decoder_starts_as_a_copy_and_keeps_windows_apart():
     again = decoder(latent, other)
     assert torch.equal(drawn[:3], again[:3])
     assert not torch.equal(drawn[3:], again[3:])
+
+
+def test_a_change_of_light_changes_the_dream_by_the_same_light():
+    rng = seeded(5)
+    sizes = {"height": 64, "width": 64, "latent_size": 8}
+    decoder, encoder, plain = (m.double() for m in (ContextDecoder(**sizes), Encoder(**sizes, toneless=True), Encoder(**sizes)))
+    nn.init.normal_(decoder.exit.weight, std=0.5, generator=rng)
+    context, latent = torch.rand(2, 3, 64, 64, generator=rng).double(), torch.randn(6, 8, generator=rng).double()
+    gain, offset = (torch.tensor(v, dtype=torch.float64)[:, None, None] for v in ((0.5, 0.9, 0.7), (0.1, 0.0, 0.2)))
+    relit = gain * context + offset
+    assert torch.allclose(decoder(latent, relit), gain * decoder(latent, context) + offset, atol=1e-9)
+    assert torch.allclose(encoder(relit).mean, encoder(context).mean, atol=1e-9)
+    assert not torch.allclose(plain(relit).mean, plain(context).mean, atol=1e-4)
+
+
+def test_a_picture_of_one_colour_has_a_tone():
+    grey = torch.full((1, 3, 64, 64), 0.4)
+    tone = Tone.of(grey)
+    assert torch.equal(tone.remove(grey), torch.zeros_like(grey))
+    assert torch.allclose(tone.give(tone.remove(grey)), grey)
 
 
 @pytest.mark.parametrize(("build", "side"), [(GlobalDecoder, 96), (ContextDecoder, 72), (Encoder, 32)])
