@@ -126,9 +126,9 @@ class ConvBlock(nn.Module):
 class ContextDecoder(nn.Module):
     """Draws a picture as a change of the last one really seen, so that what the latent never saw is not forgotten.
 
-    A U-Net over the context frame (half resolution by pixel unshuffling), steered by the latent and by what M knows, gives a flow that moves
-    the context's pixels, a mask, and new pixels: picture = mask * moved + (1 - mask) * new. All of it happens in the context's own
-    tone, so that a darker or redder context gives a darker or redder dream, exactly.
+    A U-Net over the context frame (half resolution by pixel unshuffling), steered by the latent and by what M knows, gives a flow
+    that moves the context's pixels, a mask, and new pixels: picture = mask * moved + (1 - mask) * new. All of it happens in
+    the context's own tone, so that a darker or redder context gives a darker or redder dream, exactly.
     """
 
     def __init__(
