@@ -3,7 +3,7 @@
     python -m recipes.g1_open_loop [--data PATH] [--seeds N] [--seed K ...] [--out DIR] [--quick] [--json]
 
 The last fifth of the episodes is held out (10 of 53). Each seed trains the default V-M-C, the published one and `direct_unet`
-on one thread each, then dreams 2 s from 0.6 s of held-out context, in the recorded look and in five looks that no one
+on one thread each, then dreams 2 s from 0.3 s of held-out context, in the recorded look and in five looks that no one
 trained on. Rows: PSNR and SSIM by horizon, and gains over copy-last taken within each episode. Intervals are bootstrapped
 over seeds and episodes together. Finished parts are kept under --out and not done again.
 """
@@ -34,7 +34,7 @@ from benchmarks.rows import parser, publish, row, timed
 NAME, FAMILY = "g1_open_loop", "vmc"
 PROCESSOR_TIME = "processor_time.json"
 DATA = Path(__file__).parents[2] / "shared" / "data" / "g1_inspire_lerobot21_160x120"
-STEPS = {"default": 4500, "published": 1200}
+STEPS = {"default": 2500, "published": 1200}
 UNET_STEPS = 600
 HORIZONS_S = (0.5, 1.0, 1.5, 2.0)
 PROTOCOL = Protocol(report_s=HORIZONS_S, starts_every_s=1.0)

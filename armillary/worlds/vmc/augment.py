@@ -21,7 +21,7 @@ def other_look(frames: Float[Tensor, "b t 3 h w"], probability: float, rng: Gene
 
 
 def _texture(frames: Float[Tensor, "b t 3 h w"], rng: Generator) -> Float[Tensor, "b t 3 h w"]:
-    """A random picture blended over a random smooth region, the same in every frame."""
+    """A random picture blended over a random smooth region, the same in every frame, in half of the windows."""
     count, height, width = len(frames), *frames.shape[-2:]
     size = (height, width)
     coarse = torch.rand(count, 3, 6, 6, generator=rng, device=rng.device)
@@ -29,6 +29,7 @@ def _texture(frames: Float[Tensor, "b t 3 h w"], rng: Generator) -> Float[Tensor
     picture = (functional.interpolate(coarse, size=size, mode="bilinear", align_corners=False) + 0.1 * fine)[:, None]
     height_map = torch.rand(count, 1, 4, 4, generator=rng, device=rng.device)
     region = torch.sigmoid(12.0 * (functional.interpolate(height_map, size=size, mode="bicubic", align_corners=False) - 0.75))[:, None]
+    region = region * (torch.rand(count, 1, 1, 1, 1, generator=rng, device=rng.device) < 0.5)
     return (frames * (1.0 - region) + picture * region).clamp(0.0, 1.0)
 
 

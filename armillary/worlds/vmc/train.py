@@ -22,6 +22,8 @@ PUBLISHED = ModelConfig(
     predicts="latent",
     latent_size=32,
     hidden_size=256,
+    frames_per_window=4,
+    batch_size=8,
     vision_batch_size=32,
     vision_share=0.5,
     memory_share=0.5,
@@ -29,7 +31,16 @@ PUBLISHED = ModelConfig(
 )
 
 # Little moves in a small world's picture and little in it is new: V must find it first, and no other look is expected.
-SMALL_WORLD = ModelConfig(latent_size=32, hidden_size=256, dream_steps=12, vision_share=0.5, other_looks=0.0)
+SMALL_WORLD = ModelConfig(
+    latent_size=32,
+    hidden_size=256,
+    context_steps=6,
+    dream_steps=12,
+    frames_per_window=4,
+    batch_size=8,
+    vision_share=0.5,
+    other_looks=0.0,
+)
 
 PRESETS: Mapping[str, Config] = {
     "default": Config(),

@@ -30,7 +30,6 @@ from armillary.worlds.vmc.model import ContextDecoder, Encoder, GlobalDecoder, M
 
 FIRST_LOG_VARIANCE = -4.0
 WHOLE_CONTEXT_SHARE = 0.9  # of the batches; the rest start from fewer frames
-FRAMES_PER_WINDOW = 4  # drawing costs most: a few frames of each window teach as much as all
 ACTION_LIMIT_STD = 5.0  # commands are standardised by the training data's and cut off here: beyond it nothing was learned
 
 
@@ -42,8 +41,9 @@ class ModelConfig:
     `predicts`: M's means are the next latent ("latent", as published) or its difference from this one ("change").
     `temperature` scales M's uncertainty in dreams (0: the expected latent; the paper's Doom dreams used 1.15).
     `vision_share`, `memory_share` of the steps train V alone and M alone on V's latents, as published; what is left trains
-    both through whole dreams of `dream_steps` steps from up to `context_steps` real frames. `other_looks` is the
-    probability that a training window is shown in another look (texture, shift).
+    both through whole dreams of `dream_steps` steps from up to `context_steps` real frames. Drawing costs most, so only
+    `frames_per_window` frames of each window are drawn. `other_looks` is the probability that a training window is shown in
+    another look (texture, shift).
     """
 
     decoding: str = "context"
@@ -52,12 +52,13 @@ class ModelConfig:
     hidden_size: int = 512
     num_mixtures: int = 5
     temperature: float = 0.0
-    context_steps: int = 6
+    context_steps: int = 3
     dream_steps: int = 20
+    frames_per_window: int = 2
     vision_share: float = 0.05
     memory_share: float = 0.0
-    other_looks: float = 0.25
-    batch_size: int = 8
+    other_looks: float = 0.2
+    batch_size: int = 16
     vision_batch_size: int = 16
     learning_rate: float = 1e-3
 
@@ -186,7 +187,7 @@ class VmcWorld(nn.Module, World[VmcState], Renders, Embeds, Rewards, Trainable):
 
     def _vision_loss(self, batch: Batch, rng: Generator) -> Loss:
         frames = batch.frames
-        chosen = losses.take(frames, losses.choose_frames(len(frames), FRAMES_PER_WINDOW, 0, frames.shape[1], rng))
+        chosen = losses.take(frames, losses.choose_frames(len(frames), self.config.frames_per_window, 0, frames.shape[1], rng))
         if self.config.decoding == "global":
             return losses.published_vision_loss(self.vision_encoder, self.vision_decoder, self._look(chosen, rng), rng)
         context = frames[:, self.config.context_steps - 1 : self.config.context_steps]
@@ -215,7 +216,7 @@ class VmcWorld(nn.Module, World[VmcState], Renders, Embeds, Rewards, Trainable):
         """From 1 to `context_steps` real frames M dreams on; what it expects must draw what was really seen."""
         now = self.config.context_steps  # the first frame to dream
         first = now - self._draw_context_steps(rng)
-        chosen = losses.choose_frames(len(batch), FRAMES_PER_WINDOW, 0, batch.frames.shape[1] - now, rng)
+        chosen = losses.choose_frames(len(batch), self.config.frames_per_window, 0, batch.frames.shape[1] - now, rng)
         future = losses.take(batch.frames[:, now:], chosen)
         frames = self._look(torch.cat([batch.frames[:, first:now], future], dim=1), rng)
         context, pictures = frames[:, : now - first], frames[:, now - first :].flatten(0, 1)
