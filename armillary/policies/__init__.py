@@ -1,0 +1,1 @@
+"""Policies: what decides, from what is seen to what is done."""
