@@ -11,7 +11,7 @@ def add(verbs) -> None:
     parser = shared.new_verb(
         verbs, "cost", run, "parameters, memory, disk and time of a run, from a short measurement", writes=False, takes_settings=True
     )
-    parser.add_argument("recipe", metavar="RECIPE", help="a family (vmc) or a recipe (g1_open_loop)")
+    parser.add_argument("recipe", metavar="RECIPE", help="a family (vmc, jepa, vjepa2) or a recipe (g1_open_loop)")
     parser.add_argument("--data", required=True, metavar="PATH", help="the dataset")
     shared.add_shorthand(parser)
 

@@ -13,7 +13,7 @@ Several processes: torchrun --nproc-per-node 2 -m armillary train vmc --data PAT
 def add(verbs) -> None:
     """Declare the verb."""
     parser = shared.new_verb(verbs, "train", run, "train a world model on a dataset", takes_settings=True, epilog=_EPILOG)
-    parser.add_argument("family", metavar="FAMILY", help="vmc")
+    parser.add_argument("family", metavar="FAMILY", help="vmc, jepa or vjepa2")
     parser.add_argument("--data", required=True, metavar="PATH", help="a LeRobot dataset (v2.0, v2.1 or v3)")
     parser.add_argument("--out", required=True, metavar="RUN", help="the run folder to make")
     shared.add_shorthand(parser)
@@ -55,7 +55,8 @@ def tell_result(result, out: str, console: Console) -> None:
         "latest_weights": str(result.latest_weights),
     }
     validated = "" if best is None else f"; best validation loss {best:.4f} at step {result.best_step}"
-    text = f"{out}: {result.steps} steps in {clock(result.seconds)}{validated}\njudge it with: armillary evaluate {out}"
+    judge = f"\njudge it with: armillary evaluate {out}" if result.renders else ""
+    text = f"{out}: {result.steps} steps in {clock(result.seconds)}{validated}{judge}"
     console.result(value, text)
 
 

@@ -145,7 +145,9 @@ def _make_prompt(world: World, seed: int, device: torch.device) -> Prompt:
         raise WorldError(f"{type(world).__name__} starts from {sorted(cannot)}, which check_world cannot make up: give it a prompt")
     given = {}
     if "frames" in spec.prompt:
-        height, width, _ = spec.observation_space.shape
+        if spec.sees is None:
+            _fail(world, "a world that starts from frames says their size", "its spec has no frame_size, and it shows no pictures")
+        height, width = spec.sees
         given["frames"] = torch.rand(NUM_WORLDS, spec.context_steps, 3, height, width, generator=seeded(seed)).to(device)
     if "actions" in spec.prompt or "frames" in spec.prompt:
         drawn = [_sample_actions(world, NUM_WORLDS, seed + t, device)[:, 0] for t in range(1, spec.context_steps)]

@@ -22,8 +22,9 @@ Action = Tensor  # "b a" float for a Box action space, "b" integers for a Discre
 class WorldSpec:
     """What goes into a world and what comes out, for one world of the batch.
 
-    `observation_space` is what `Renders` shows (Box `h w c` uint8) or, for a world without pictures, what
-    `Embeds` gives. `action_space` is a Box or Discrete. `prompt` names the fields of `Prompt` that `start` needs.
+    `observation_space` is what `Renders` shows (Box `h w c` uint8) or, for a world without pictures, what `Embeds` gives;
+    such a world that starts from frames says their `frame_size` (height, width). `action_space` is a Box or Discrete.
+    `prompt` names the fields of `Prompt` that `start` needs.
     """
 
     observation_space: gymnasium.Space
@@ -31,6 +32,14 @@ class WorldSpec:
     seconds_per_step: float
     prompt: tuple[str, ...] = ()
     context_steps: int = 1
+    frame_size: tuple[int, int] | None = None
+
+    @property
+    def sees(self) -> tuple[int, int] | None:
+        """Height and width of the pictures that it starts from and observes, where the spec tells."""
+        space = self.observation_space
+        pictures = isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 3
+        return self.frame_size or (space.shape[:2] if pictures else None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,7 @@ def family_module(family: str):
     """The module with a family's `Config`, `PRESETS` and `build`."""
     if family not in FAMILIES:
         raise ConfigError(f"there is no family {family!r}; choose one of {', '.join(FAMILIES)}")
-    return importlib.import_module(f"{FAMILIES[family]}.train")
+    return importlib.import_module(FAMILIES[family])
 
 
 def build_world(family: str, config, shape: DataShape) -> torch.nn.Module:

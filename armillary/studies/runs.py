@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import safetensors.numpy
+import torch
 from jaxtyping import Float
 
-from armillary.core import CheckpointError, DataError, Episode, World
+from armillary.core import CheckpointError, DataError, Episode
 from armillary.data import cache
 from armillary.studies.fit import REFERENCE, build_world, read_settings, read_split
 from armillary.studies.source import Source, average_frame, open_source, strided
@@ -23,7 +24,7 @@ class LoadedRun:
     path: Path
     family: str
     config: object
-    world: World
+    world: torch.nn.Module  # a World, or an encoder alone (vjepa2)
     camera: str
     stride: int
     data_path: str

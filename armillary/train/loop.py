@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from armillary.core import Batch, CheckpointError, ConfigError, Episode, InterruptedRun, Trainable, TrainingError, seeded
+from armillary.core import Batch, CheckpointError, ConfigError, Episode, InterruptedRun, Renders, Trainable, TrainingError, seeded
 from armillary.data.windows import WindowLoader, WindowSampler
 from armillary.nn.ema import Ema
 from armillary.train import distributed
@@ -43,6 +43,7 @@ class FitResult:
     best_validation_loss: float | None
     latest_weights: Path
     best_weights: Path
+    renders: bool
 
 
 def fit(
@@ -302,4 +303,5 @@ class _Loop:
             best_validation_loss=self.best_loss,
             latest_weights=self.run.weights("latest"),
             best_weights=self.run.weights("best"),
+            renders=isinstance(self.world, Renders),
         )

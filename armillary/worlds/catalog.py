@@ -5,7 +5,11 @@ import importlib
 
 from armillary.core import ConfigError
 
-FAMILIES: dict[str, str] = {"vmc": "armillary.worlds.vmc"}
+FAMILIES: dict[str, str] = {
+    "vmc": "armillary.worlds.vmc.train",
+    "jepa": "armillary.worlds.jepa.end_to_end_train",
+    "vjepa2": "armillary.worlds.jepa.pretrain",
+}  # what trains, and the module with its Config, PRESETS and build
 SMALL: dict[str, tuple[str, str]] = {
     "two-rooms": ("armillary.worlds.small.two_rooms", "TwoRooms"),
     "pusher": ("armillary.worlds.small.pusher", "Pusher"),

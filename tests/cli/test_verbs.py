@@ -9,6 +9,7 @@ import pytest
 
 from armillary.studies.fit import Watch
 from armillary.train.run import RunFolder
+from armillary.worlds.catalog import FAMILIES
 from tests.cli.small_data import SMALL, run, run_json, write_small_dataset
 
 SUBJECTS = {"model", "copy_last", "mean_frame", "constant_velocity", "shuffled_actions"}
@@ -187,3 +188,10 @@ def test_doctor_fails_on_a_faulty_dataset_and_repairs_it(tmp_path, capsys):
     assert "total_frames" in capsys.readouterr().err
     run_json(capsys, "data", "doctor", broken, "--repair", tmp_path / "good")
     assert run("data", "doctor", tmp_path / "good") == 0
+
+
+def test_train_and_cost_name_every_family(capsys):
+    for verb in ("train", "cost"):
+        run(verb, "--help")
+        printed = capsys.readouterr().out
+        assert all(family in printed for family in FAMILIES)

@@ -1,0 +1,52 @@
+"""The settings of an end-to-end JEPA run, and the world that they build."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from armillary.data.shape import DataConfig, DataShape
+from armillary.train.config import TrainConfig
+from armillary.worlds.jepa.end_to_end_world import EndToEndWorld, ModelConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that decides an end-to-end JEPA run, besides the data itself."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+
+
+# Where something in the picture stays still for a whole episode and differs between episodes (a goal, a theme, a wall), embeddings of
+# that alone vary, change little in time and are easily predicted. Strong inverse dynamics and weak similarity keep what actions move.
+DEFAULT = ModelConfig()
+
+# eb_jepa (two rooms without a drawn goal): 8 covariance, 16 variance, 12 temporal similarity, 1 inverse dynamics, 8 steps ahead.
+# Its networks are larger: 512 dimensions, batches of 384 windows of 17 frames.
+EB_JEPA = ModelConfig(latent_size=512, similarity_weight=12.0, inverse_weight=1.0, batch_size=384, window_steps=17)
+
+# LeWM: the next embedding alone, and 0.09 SIGReg. Its history of three frames is our memory.
+LEWM = ModelConfig(
+    latent_size=192,
+    batch_size=128,
+    memory_size=64,
+    context_steps=3,
+    predict_steps=1,
+    window_steps=8,
+    sigreg_weight=0.09,
+    variance_weight=0.0,
+    covariance_weight=0.0,
+    similarity_weight=0.0,
+    inverse_weight=0.0,
+)
+
+PRESETS: Mapping[str, Config] = {
+    "default": Config(model=DEFAULT),
+    "eb-jepa": Config(model=EB_JEPA),
+    "lewm": Config(model=LEWM),
+}
+
+
+def build(config: Config, shape: DataShape) -> EndToEndWorld:
+    """An end-to-end JEPA with fresh weights for data of this shape."""
+    return EndToEndWorld(config.model, shape)

@@ -1,0 +1,213 @@
+"""The end-to-end JEPA as a World: from pixels to a latent, and from a latent and an action to the next latent. It never draws."""
+
+from dataclasses import dataclass
+
+import gymnasium
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from armillary.core import Batch, ConfigError, Embeds, Loss, Phase, Prompt, State, Trainable, World, WorldError, WorldSpec, require
+from armillary.data.shape import DataShape
+from armillary.worlds.jepa.collapse import watch_collapse
+from armillary.worlds.jepa.end_to_end import Encoder, Predictor
+from armillary.worlds.jepa.regularisers import InverseDynamics, covariance_loss, sigreg, similarity_loss, variance_loss
+
+ACTION_LIMIT_STD = 5.0  # commands are standardised by the training data's and cut off here: beyond it nothing was learned
+_WEIGHTS = ("sigreg_weight", "variance_weight", "covariance_weight", "similarity_weight", "inverse_weight")
+_POSITIVE = ("latent_size", "width", "blocks", "predict_steps", "batch_size", "context_steps", "num_projections")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Sizes of the networks and the weights of the loss; a weight of 0 switches its term off.
+
+    total = prediction over 1 to `predict_steps` steps + the weighted `sigreg`, `variance`, `covariance`, `similarity` and
+    `inverse` terms of regularisers.py. Windows have `window_steps` frames; every one of them with enough frames after it is a start of
+    predictions. `memory_size` is what is remembered beside the latent (0: the latent alone is the state, for worlds that one
+    picture shows whole); with a memory, a prompt is best given `context_steps` frames.
+    """
+
+    latent_size: int = 64
+    memory_size: int = 0
+    width: int = 256
+    channels: tuple[int, ...] = (32, 64)
+    blocks: int = 1
+    context_steps: int = 1
+    predict_steps: int = 8
+    window_steps: int = 12
+    sigreg_weight: float = 0.0
+    num_projections: int = 1024
+    variance_weight: float = 16.0
+    covariance_weight: float = 8.0
+    similarity_weight: float = 1.0
+    inverse_weight: float = 15.0
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+
+    def __post_init__(self):
+        for name in _POSITIVE:
+            if getattr(self, name) < 1:
+                raise ConfigError(f"model.{name} must be >= 1, received {getattr(self, name)}")
+        for name in (*_WEIGHTS, "memory_size"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"model.{name} must be >= 0 (0 switches it off), received {getattr(self, name)}")
+        if self.window_steps <= self.predict_steps:
+            raise ConfigError(
+                f"model.window_steps must be greater than model.predict_steps, received {self.window_steps} and {self.predict_steps}"
+            )
+        if not self.memory_size and self.context_steps > 1:
+            raise ConfigError(
+                f"model.context_steps = {self.context_steps} needs a memory to remember them in; set model.memory_size, or "
+                "model.context_steps = 1"
+            )
+        if not self.learning_rate > 0:
+            raise ConfigError(f"model.learning_rate must be > 0, received {self.learning_rate}")
+
+
+@dataclass(frozen=True)
+class EndToEndState(State):
+    """Where the world is: the latent of the last picture seen or predicted, and what is remembered beside it."""
+
+    latent: Float[Tensor, "b d"]
+    memory: Float[Tensor, "b m"]
+
+
+class EndToEndWorld(nn.Module, World[EndToEndState], Embeds, Trainable):
+    """LeWM (arXiv:2603.19312) or eb_jepa's recipe, by the weights of its config: encoder and predictor learn together.
+
+    There is no target network, no stop-gradient and no decoder; what keeps the encoder from giving every picture the same latent is
+    in regularisers.py, and whether it did is in every row of metrics.jsonl (collapse.py).
+    """
+
+    def __init__(self, config: ModelConfig, shape: DataShape):
+        super().__init__()
+        self.config, self.picture = config, (3, shape.height, shape.width)
+        sizes = {"latent_size": config.latent_size}
+        self.encoder = Encoder(height=shape.height, width=shape.width, channels=config.channels, blocks=config.blocks, **sizes)
+        # one normalisation for what is seen and what is predicted: both lie on the same shell
+        self.norm = nn.LayerNorm(config.latent_size)
+        acting = {"action_size": shape.action_size, "width": config.width}
+        self.predictor = Predictor(memory_size=config.memory_size, **sizes, **acting)
+        self.inverse = InverseDynamics(**sizes, **acting)
+        self.register_buffer("action_mean", torch.tensor(shape.action_mean, dtype=torch.float32))
+        self.register_buffer("action_std", torch.tensor(shape.action_std, dtype=torch.float32))
+        self.spec = _spec(config, shape)
+        self.begin_phase("joint")
+
+    def start(self, prompt: Prompt, rng: Generator) -> EndToEndState:
+        """From the last real frames (one; with a memory, best `context_steps` of them) and the actions between them."""
+        require(prompt, "frames")
+        count, steps = prompt.frames.shape[:2]
+        if tuple(prompt.frames.shape[2:]) != self.picture or steps < 1:
+            raise WorldError(f"the prompt's frames must be b t {self.picture}, received {tuple(prompt.frames.shape)}")
+        actions = self.action_mean.expand(count, steps - 1, -1) if prompt.actions is None else prompt.actions
+        if tuple(actions.shape) != (count, steps - 1, len(self.action_mean)):
+            raise WorldError(
+                f"{steps} context frames need {steps - 1} actions of size {len(self.action_mean)} between them, "
+                f"received {tuple(actions.shape)}"
+            )
+        if not self.config.memory_size:  # one picture is enough: do not look at those before it
+            latents, actions = self.encode(prompt.frames[:, -1:]), actions[:, :0]
+        else:
+            latents = self.encode(prompt.frames)
+        return EndToEndState(latent=latents[:, -1], memory=self._listen(latents, self.standardise(actions))[-1])
+
+    def step(self, state: EndToEndState, action: Float[Tensor, "b a"], rng: Generator) -> EndToEndState:
+        """One step of the expected latent; nothing is drawn."""
+        if tuple(action.shape) != (state.batch_size, len(self.action_mean)):
+            raise WorldError(f"actions must be {(state.batch_size, len(self.action_mean))}, received {tuple(action.shape)}")
+        latent, memory = self.predict(state.latent, state.memory, self.standardise(action))
+        return EndToEndState(latent=latent, memory=memory)
+
+    def observe(
+        self, state: EndToEndState, action: Float[Tensor, "b a"], observation: Float[Tensor, "b 3 h w"], rng: Generator
+    ) -> EndToEndState:
+        """The memory goes on as in `step`; the latent is that of the picture really seen."""
+        expected = self.step(state, action, rng)
+        return EndToEndState(latent=self.encode(observation[:, None])[:, 0], memory=expected.memory)
+
+    def embed(self, state: EndToEndState) -> Float[Tensor, "b d"]:
+        """The latent: compare it with that of a goal picture, `embed(start(Prompt(frames=goal[:, None]), rng))`."""
+        return state.latent
+
+    def encode(self, frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b t d"]:
+        """The latent of every frame, each on its own."""
+        return self.norm(self.encoder(frames.flatten(0, 1))).unflatten(0, frames.shape[:2])
+
+    def predict(
+        self, latent: Float[Tensor, "n d"], memory: Float[Tensor, "n m"], action: Float[Tensor, "n a"]
+    ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n m"]]:
+        """One pure step on a standardised action: (next latent, next memory)."""
+        raw, memory = self.predictor(latent, memory, action)
+        return self.norm(raw), memory
+
+    def phases(self) -> tuple[Phase, ...]:
+        """One phase: everything learns together."""
+        config = self.config
+        sizes = {"batch_size": config.batch_size, "num_frames": config.window_steps}
+        return (Phase(name="joint", share=1.0, learning_rate=config.learning_rate, **sizes),)
+
+    def begin_phase(self, name: str) -> None:
+        self.requires_grad_(True)
+        self.inverse.requires_grad_(self.config.inverse_weight > 0)
+
+    def loss(self, batch: Batch, rng: Generator) -> Loss:
+        """The prediction error plus the weighted regularisers; the parts are given without their weights."""
+        config = self.config
+        actions = self.standardise(batch.actions)
+        latents = self.encode(batch.frames)
+        samples = latents.flatten(0, 1)
+        terms = {"prediction": (1.0, self._prediction_loss(latents, actions))}
+        if config.sigreg_weight:
+            terms["sigreg"] = (config.sigreg_weight, sigreg(latents, rng, num_projections=config.num_projections))
+        if config.variance_weight:
+            terms["variance"] = (config.variance_weight, variance_loss(samples))
+        if config.covariance_weight:
+            terms["covariance"] = (config.covariance_weight, covariance_loss(samples))
+        if config.similarity_weight:
+            terms["similarity"] = (config.similarity_weight, similarity_loss(latents))
+        if config.inverse_weight:
+            terms["inverse"] = (config.inverse_weight, self.inverse.loss(latents, actions))
+        parts = {name: value.detach() for name, (_, value) in terms.items()}
+        return Loss(sum(weight * value for weight, value in terms.values()), parts | watch_collapse(latents))
+
+    def _prediction_loss(self, latents: Float[Tensor, "b t d"], actions: Float[Tensor, "b t a"]) -> Float[Tensor, ""]:
+        """Squared error of the latents predicted 1 to `predict_steps` steps ahead, from every frame at once.
+
+        Action t leads from frame t to frame t + 1. At each step ahead the last start of the window has no frame left to be compared with.
+        """
+        now, memory = latents, torch.stack(self._listen(latents, actions[:, :-1]), dim=1)
+        errors = []
+        for ahead in range(1, self.config.predict_steps + 1):
+            starts = latents.shape[1] - ahead
+            flat = (x[:, :starts].flatten(0, 1) for x in (now, memory, actions[:, ahead - 1 : -1]))
+            now, memory = (x.unflatten(0, (len(latents), starts)) for x in self.predict(*flat))
+            errors.append((now - latents[:, ahead:]).square().mean())
+        return torch.stack(errors).mean()
+
+    def _listen(self, latents: Float[Tensor, "b t d"], actions: Float[Tensor, "b t-1 a"]) -> list[Float[Tensor, "b m"]]:
+        """The memory at each of `t` real latents, from the standardised actions between them; it begins empty."""
+        memories = [latents.new_zeros(len(latents), self.config.memory_size)]
+        if not self.config.memory_size:
+            return memories * latents.shape[1]
+        for t in range(actions.shape[1]):
+            memories.append(self.predict(latents[:, t], memories[-1], actions[:, t])[1])
+        return memories
+
+    def standardise(self, actions: Float[Tensor, "*lead a"]) -> Float[Tensor, "*lead a"]:
+        """Zero mean and unit deviation on the training data, cut off at ACTION_LIMIT_STD."""
+        return ((actions - self.action_mean) / self.action_std).clamp(-ACTION_LIMIT_STD, ACTION_LIMIT_STD)
+
+
+def _spec(config: ModelConfig, shape: DataShape) -> WorldSpec:
+    mean, std = np.asarray(shape.action_mean, np.float32), np.asarray(shape.action_std, np.float32)
+    return WorldSpec(
+        observation_space=gymnasium.spaces.Box(-np.inf, np.inf, (config.latent_size,), np.float32),
+        action_space=gymnasium.spaces.Box(mean - ACTION_LIMIT_STD * std, mean + ACTION_LIMIT_STD * std, dtype=np.float32),
+        seconds_per_step=shape.seconds_per_step,
+        prompt=("frames",),
+        context_steps=config.context_steps,
+        frame_size=(shape.height, shape.width),
+    )
