@@ -19,10 +19,17 @@ DOCUMENTS = sorted(
 REAL = "../shared/data"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # What keeps a documented command short in a test; nothing else of it is changed.
+QUIET = ("--train.tensorboard", "no", "--train.validation-batches", "1", "--train.workers", "0")
+TINY_VIT = ("width 48", "depth 1", "heads 3", "predictor-width 24", "predictor-depth 1", "predictor-heads 2", "batch-size 2")
+TINY = {
+    "vmc": SMALL,
+    "jepa": ("--model.batch-size", "2", "--model.latent-size", "16", *QUIET),
+    "vjepa2": ("--data.height", "64", "--data.width", "64", *(f"--model.{one}".replace(" ", "=") for one in TINY_VIT), *QUIET),
+}
 SMOKE = {
     "demo": ("--no-browser", "--steps", "2", "--episodes", "5", *SMALL),
-    "train": ("--steps", "2", *SMALL),
-    "cost": SMALL,
+    "train": ("--steps", "2"),
+    "cost": (),
     "evaluate": ("--protocol.horizon-s", "1", "--protocol.starts-every-s", "2"),
 }
 # Set-up, which CI itself has done before any test runs.
@@ -74,7 +81,8 @@ def _run_verb(words: list[str], prepared: dict[str, Path], made: set[str]) -> No
         words = [str(ROOT / word) if word.startswith(REAL) else word for word in words]
     verb, makes = words[1], {words[i + 1] for i, word in enumerate(words[:-1]) if word in ("--out", "--report")}
     placed = [str(prepared[word]) if word in prepared and word not in makes | made else word for word in words[1:]]
-    code = run(*placed, *SMOKE.get(verb, ()))
+    family = TINY.get(words[2], SMALL) if verb in ("train", "cost") else ()
+    code = run(*placed, *SMOKE.get(verb, ()), *family)
     made |= makes if "--dry-run" not in words else set()
     faulty = verb == "data" and words[2] == "doctor" and "--repair" not in words
     assert code == 0 or (faulty and code == 3), f"{shlex.join(words)} ended with {code}"
