@@ -3,21 +3,22 @@
 import difflib
 
 from armillary.core import ConfigError, Planner
-from armillary.planning.categorical_cem import CategoricalCEM, CategoricalCEMConfig
-from armillary.planning.cem import CEM, CEMConfig
+from armillary.planning.categorical_cem import CategoricalCEM
+from armillary.planning.cem import CEM
 from armillary.planning.config import SearchConfig
-from armillary.planning.gradient import GradientConfig, GradientPlanner
-from armillary.planning.icem import ICEM, ICEMConfig
-from armillary.planning.mppi import MPPI, MPPIConfig
-from armillary.planning.random_shooting import RandomShooting, RandomShootingConfig
+from armillary.planning.gradient import GradientPlanner
+from armillary.planning.icem import ICEM
+from armillary.planning.mppi import MPPI
+from armillary.planning.random_shooting import RandomShooting
+from armillary.planning.search_planner import SearchPlanner
 
-PLANNERS: dict[str, tuple[type[Planner], type[SearchConfig]]] = {
-    "cem": (CEM, CEMConfig),
-    "icem": (ICEM, ICEMConfig),
-    "mppi": (MPPI, MPPIConfig),
-    "gradient": (GradientPlanner, GradientConfig),
-    "categorical-cem": (CategoricalCEM, CategoricalCEMConfig),
-    "random-shooting": (RandomShooting, RandomShootingConfig),
+PLANNERS: dict[str, type[SearchPlanner]] = {
+    "cem": CEM,
+    "icem": ICEM,
+    "mppi": MPPI,
+    "gradient": GradientPlanner,
+    "categorical-cem": CategoricalCEM,
+    "random-shooting": RandomShooting,
 }
 
 
@@ -27,7 +28,7 @@ def planner_config(name: str) -> SearchConfig:
     >>> planner_config("icem").noise_exponent
     2.0
     """
-    return _look_up(name)[1]()
+    return _look_up(name).Config()
 
 
 def build_planner(name: str, config: SearchConfig | None = None) -> Planner:
@@ -36,13 +37,10 @@ def build_planner(name: str, config: SearchConfig | None = None) -> Planner:
     >>> type(build_planner("mppi")).__name__
     'MPPI'
     """
-    planner, kind = _look_up(name)
-    if config is not None and type(config) is not kind:
-        raise ConfigError(f"the planner {name!r} takes a {kind.__name__}, received a {type(config).__name__}")
-    return planner(config)
+    return _look_up(name)(config)
 
 
-def _look_up(name: str) -> tuple[type[Planner], type[SearchConfig]]:
+def _look_up(name: str) -> type[SearchPlanner]:
     if name not in PLANNERS:
         near = difflib.get_close_matches(name, PLANNERS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
-from armillary.core import Objective, Plan, Planner, State, World
+from armillary.core import Objective, Plan, State, World
 from armillary.planning.action_bounds import num_discrete, to_steps
 from armillary.planning.config import SearchConfig
-from armillary.planning.rollout import Rollouts
+from armillary.planning.search_planner import SearchPlanner
 from armillary.planning.warm_start import warm_blocks
 
 
@@ -39,12 +39,10 @@ class CategoricalCEMConfig(SearchConfig):
         self.check(0 <= self.warm_share < 1, "warm_share", "be at least 0 and below 1")
 
 
-class CategoricalCEM(Planner):
+class CategoricalCEM(SearchPlanner):
     """Plans Discrete actions; the answer is the cheapest plan seen, never dearer than the warm start."""
 
-    def __init__(self, config: CategoricalCEMConfig | None = None):
-        self.config = config or CategoricalCEMConfig()
-        self.rollouts = Rollouts(max_rows=self.config.max_rows, compile=self.config.compile)
+    Config = CategoricalCEMConfig
 
     def plan(self, world: World, state: State, objective: Objective, rng: Generator, warm_start: Plan | None = None) -> Plan:
         """Whole-numbered actions `b t` of `horizon * block` steps. Raises WorldError where actions are not Discrete."""

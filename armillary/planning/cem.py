@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Generator
 
-from armillary.core import Objective, Plan, Planner, State, World
+from armillary.core import Objective, Plan, State, World
 from armillary.planning.box_search import Best, BoxSearch, choose_elites, moments
 from armillary.planning.config import SearchConfig
-from armillary.planning.rollout import Rollouts
+from armillary.planning.search_planner import SearchPlanner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +39,10 @@ class CEMConfig(SearchConfig):
         self.check(self.answer in ("best", "mean"), "answer", "be 'best' or 'mean'")
 
 
-class CEM(Planner):
+class CEM(SearchPlanner):
     """Plans Box actions. The mean itself is always the first candidate, so an answer "best" is never worse than its warm start."""
 
-    def __init__(self, config: CEMConfig | None = None):
-        self.config = config or CEMConfig()
-        self.rollouts = Rollouts(max_rows=self.config.max_rows, compile=self.config.compile)
+    Config = CEMConfig
 
     def plan(self, world: World, state: State, objective: Objective, rng: Generator, warm_start: Plan | None = None) -> Plan:
         """Actions of `horizon * block` steps. Raises WorldError for a world without bounded Box actions."""

@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from armillary.core import Objective, Plan, Planner, State, World, WorldError
+from armillary.core import Objective, Plan, State, World, WorldError
 from armillary.planning.box_search import Best, BoxSearch
 from armillary.planning.coloured_noise import coloured_noise
 from armillary.planning.config import SearchConfig
-from armillary.planning.rollout import Rollouts, check_costs
+from armillary.planning.rollout import check_costs
+from armillary.planning.search_planner import SearchPlanner
 
 ADAM_MEMORY = (0.9, 0.95)  # a descent is short: with the usual 0.999 the steep first gradients would slow all of it down
 
@@ -41,12 +42,10 @@ class GradientConfig(SearchConfig):
         self.check(self.noise_exponent >= 0, "noise_exponent", "be at least 0 (0: white noise)")
 
 
-class GradientPlanner(Planner):
+class GradientPlanner(SearchPlanner):
     """Plans Box actions. The first start is the warm start (or the middle of the range), the others lie around it."""
 
-    def __init__(self, config: GradientConfig | None = None):
-        self.config = config or GradientConfig()
-        self.rollouts = Rollouts(max_rows=self.config.max_rows, compile=self.config.compile)
+    Config = GradientConfig
 
     def plan(self, world: World, state: State, objective: Objective, rng: Generator, warm_start: Plan | None = None) -> Plan:
         """The cheapest plan met on the way, of `horizon * block` steps, never dearer than the warm start.

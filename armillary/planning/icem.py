@@ -6,12 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from armillary.core import Objective, Plan, Planner, State, World, WorldError
+from armillary.core import Objective, Plan, State, World, WorldError
 from armillary.planning.action_bounds import to_blocks
 from armillary.planning.box_search import Best, BoxSearch, choose_elites, moments
 from armillary.planning.coloured_noise import coloured_noise
 from armillary.planning.config import SearchConfig
-from armillary.planning.rollout import Rollouts
+from armillary.planning.search_planner import SearchPlanner
 from armillary.planning.warm_start import ElitePlan
 
 
@@ -44,12 +44,10 @@ class ICEMConfig(SearchConfig):
         return max(int(self.samples * self.decay**-iteration), 2 * self.elites)
 
 
-class ICEM(Planner):
+class ICEM(SearchPlanner):
     """Plans Box actions. Its answer is an ElitePlan; shifted and handed back, its elites join the next plan's first candidates."""
 
-    def __init__(self, config: ICEMConfig | None = None):
-        self.config = config or ICEMConfig()
-        self.rollouts = Rollouts(max_rows=self.config.max_rows, compile=self.config.compile)
+    Config = ICEMConfig
 
     def plan(self, world: World, state: State, objective: Objective, rng: Generator, warm_start: Plan | None = None) -> Plan:
         """Actions of `horizon * block` steps, never dearer than the warm start. Raises WorldError without bounded Box actions."""

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from armillary.core import Objective, Plan, Planner, State, World
+from armillary.core import Objective, Plan, State, World
 from armillary.planning.box_search import Best, BoxSearch, choose_elites, moments
 from armillary.planning.config import SearchConfig
-from armillary.planning.rollout import Rollouts
+from armillary.planning.search_planner import SearchPlanner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +42,10 @@ class MPPIConfig(SearchConfig):
         self.check(self.answer in ("best", "mean"), "answer", "be 'best' or 'mean'")
 
 
-class MPPI(Planner):
+class MPPI(SearchPlanner):
     """Plans Box actions by a weighted mean of the elites."""
 
-    def __init__(self, config: MPPIConfig | None = None):
-        self.config = config or MPPIConfig()
-        self.rollouts = Rollouts(max_rows=self.config.max_rows, compile=self.config.compile)
+    Config = MPPIConfig
 
     def plan(self, world: World, state: State, objective: Objective, rng: Generator, warm_start: Plan | None = None) -> Plan:
         """Actions of `horizon * block` steps. Raises WorldError for a world without bounded Box actions."""

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Shaped
 from torch import Generator, Tensor
 
-from armillary.core import Objective, Plan, Planner, State, World
+from armillary.core import Objective, Plan, State, World
 from armillary.planning.action_bounds import ActionBounds, num_discrete, to_steps
 from armillary.planning.config import SearchConfig
-from armillary.planning.rollout import Rollouts
+from armillary.planning.search_planner import SearchPlanner
 from armillary.planning.warm_start import warm_blocks
 
 
@@ -25,12 +25,10 @@ class RandomShootingConfig(SearchConfig):
         self.check(self.samples >= 1, "samples", "be at least 1")
 
 
-class RandomShooting(Planner):
+class RandomShooting(SearchPlanner):
     """Plans Box and Discrete actions alike; a warm start is one candidate more."""
 
-    def __init__(self, config: RandomShootingConfig | None = None):
-        self.config = config or RandomShootingConfig()
-        self.rollouts = Rollouts(max_rows=self.config.max_rows, compile=self.config.compile)
+    Config = RandomShootingConfig
 
     def plan(self, world: World, state: State, objective: Objective, rng: Generator, warm_start: Plan | None = None) -> Plan:
         """Actions of `horizon * block` steps, never dearer than the warm start."""

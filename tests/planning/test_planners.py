@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from armillary.core import Plan, Prompt, seeded
+from armillary.core import ConfigError, Plan, Prompt, seeded
 from armillary.planning import rollout
 from armillary.planning.catalog import PLANNERS, build_planner, planner_config
 from armillary.planning.categorical_cem import CategoricalCEM, CategoricalCEMConfig
@@ -170,6 +170,9 @@ def test_a_noisy_world_can_be_planned_in():
 
 
 def test_the_catalog_knows_each_by_name():
-    for name, (planner, config) in PLANNERS.items():
-        assert type(planner_config(name)) is config
-        assert isinstance(build_planner(name), planner)
+    for name, planner in PLANNERS.items():
+        assert type(planner_config(name)) is planner.Config
+        assert type(build_planner(name)) is planner
+        other = "mppi" if name == "cem" else "cem"
+        with pytest.raises(ConfigError, match=f"takes a {planner.Config.__name__}"):
+            build_planner(name, planner_config(other))

@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from armillary.core import Batch, ConfigError, Embeds, Loss, Phase, Prompt, State, Trainable, World, WorldError, WorldSpec, require
+from armillary.core import Batch, ConfigError, Embeds, Loss, Phase, Prompt, State, Trainable, World, WorldSpec, require
 from armillary.data.shape import DataShape
+from armillary.nn.action_scale import ActionScale
 from armillary.worlds.jepa.collapse import watch_collapse
 from armillary.worlds.jepa.end_to_end import Encoder, Predictor
 from armillary.worlds.jepa.regularisers import InverseDynamics, covariance_loss, sigreg, similarity_loss, variance_loss
 
-ACTION_LIMIT_STD = 5.0  # commands are standardised by the training data's and cut off here: beyond it nothing was learned
 _WEIGHTS = ("sigreg_weight", "variance_weight", "covariance_weight", "similarity_weight", "inverse_weight")
 _POSITIVE = ("latent_size", "width", "blocks", "predict_steps", "batch_size", "context_steps", "num_projections")
 
@@ -91,34 +91,23 @@ class EndToEndWorld(nn.Module, World[EndToEndState], Embeds, Trainable):
         acting = {"action_size": shape.action_size, "width": config.width}
         self.predictor = Predictor(memory_size=config.memory_size, **sizes, **acting)
         self.inverse = InverseDynamics(**sizes, **acting)
-        self.register_buffer("action_mean", torch.tensor(shape.action_mean, dtype=torch.float32))
-        self.register_buffer("action_std", torch.tensor(shape.action_std, dtype=torch.float32))
-        self.spec = _spec(config, shape)
+        self.standardise = ActionScale(shape.action_mean, shape.action_std)
+        self.spec = _spec(config, shape, self.standardise.space())
         self.begin_phase("joint")
 
     def start(self, prompt: Prompt, rng: Generator) -> EndToEndState:
         """From the last real frames (one; with a memory, best `context_steps` of them) and the actions between them."""
         require(prompt, "frames")
-        count, steps = prompt.frames.shape[:2]
-        if tuple(prompt.frames.shape[2:]) != self.picture or steps < 1:
-            raise WorldError(f"the prompt's frames must be b t {self.picture}, received {tuple(prompt.frames.shape)}")
-        actions = self.action_mean.expand(count, steps - 1, -1) if prompt.actions is None else prompt.actions
-        if tuple(actions.shape) != (count, steps - 1, len(self.action_mean)):
-            raise WorldError(
-                f"{steps} context frames need {steps - 1} actions of size {len(self.action_mean)} between them, "
-                f"received {tuple(actions.shape)}"
-            )
+        actions = self.standardise.between_frames(prompt, self.picture)
         if not self.config.memory_size:  # one picture is enough: do not look at those before it
             latents, actions = self.encode(prompt.frames[:, -1:]), actions[:, :0]
         else:
             latents = self.encode(prompt.frames)
-        return EndToEndState(latent=latents[:, -1], memory=self._listen(latents, self.standardise(actions))[-1])
+        return EndToEndState(latent=latents[:, -1], memory=self._listen(latents, actions)[-1])
 
     def step(self, state: EndToEndState, action: Float[Tensor, "b a"], rng: Generator) -> EndToEndState:
         """One step of the expected latent; nothing is drawn."""
-        if tuple(action.shape) != (state.batch_size, len(self.action_mean)):
-            raise WorldError(f"actions must be {(state.batch_size, len(self.action_mean))}, received {tuple(action.shape)}")
-        latent, memory = self.predict(state.latent, state.memory, self.standardise(action))
+        latent, memory = self.predict(state.latent, state.memory, self.standardise.one_step(action, state.batch_size))
         return EndToEndState(latent=latent, memory=memory)
 
     def observe(
@@ -196,16 +185,11 @@ class EndToEndWorld(nn.Module, World[EndToEndState], Embeds, Trainable):
             memories.append(self.predict(latents[:, t], memories[-1], actions[:, t])[1])
         return memories
 
-    def standardise(self, actions: Float[Tensor, "*lead a"]) -> Float[Tensor, "*lead a"]:
-        """Zero mean and unit deviation on the training data, cut off at ACTION_LIMIT_STD."""
-        return ((actions - self.action_mean) / self.action_std).clamp(-ACTION_LIMIT_STD, ACTION_LIMIT_STD)
 
-
-def _spec(config: ModelConfig, shape: DataShape) -> WorldSpec:
-    mean, std = np.asarray(shape.action_mean, np.float32), np.asarray(shape.action_std, np.float32)
+def _spec(config: ModelConfig, shape: DataShape, actions: gymnasium.spaces.Box) -> WorldSpec:
     return WorldSpec(
         observation_space=gymnasium.spaces.Box(-np.inf, np.inf, (config.latent_size,), np.float32),
-        action_space=gymnasium.spaces.Box(mean - ACTION_LIMIT_STD * std, mean + ACTION_LIMIT_STD * std, dtype=np.float32),
+        action_space=actions,
         seconds_per_step=shape.seconds_per_step,
         prompt=("frames",),
         context_steps=config.context_steps,

@@ -19,18 +19,17 @@ from armillary.core import (
     State,
     Trainable,
     World,
-    WorldError,
     WorldSpec,
     require,
 )
 from armillary.data.shape import DataShape
+from armillary.nn.action_scale import ActionScale
 from armillary.worlds.vmc import losses
 from armillary.worlds.vmc.augment import other_look
 from armillary.worlds.vmc.model import ContextDecoder, Encoder, GlobalDecoder, Memory, Mixture, draw_noise
 
 FIRST_LOG_VARIANCE = -4.0
 WHOLE_CONTEXT_SHARE = 0.9  # of the batches; the rest start from fewer frames
-ACTION_LIMIT_STD = 5.0  # commands are standardised by the training data's and cut off here: beyond it nothing was learned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,33 +106,22 @@ class VmcWorld(nn.Module, World[VmcState], Renders, Embeds, Rewards, Trainable):
             num_mixtures=config.num_mixtures,
             residual=config.predicts == "change",
         )
-        self.register_buffer("action_mean", torch.tensor(shape.action_mean, dtype=torch.float32))
-        self.register_buffer("action_std", torch.tensor(shape.action_std, dtype=torch.float32))
-        self.spec = _spec(config, shape)
+        self.standardise = ActionScale(shape.action_mean, shape.action_std)
+        self.spec = _spec(config, shape, self.standardise.space())
         self.phase = self.phases()[0].name
 
     def start(self, prompt: Prompt, rng: Generator) -> VmcState:
         """From the last real frames (at least one; `context_steps` of them are best) and the actions between them."""
         require(prompt, "frames")
         count, steps = prompt.frames.shape[:2]
-        expected = (3, *self.spec.observation_space.shape[:2])
-        if tuple(prompt.frames.shape[2:]) != expected or steps < 1:
-            raise WorldError(f"the prompt's frames must be b t {expected}, received {tuple(prompt.frames.shape)}")
-        actions = self.action_mean.expand(count, steps - 1, -1) if prompt.actions is None else prompt.actions
-        if tuple(actions.shape) != (count, steps - 1, len(self.action_mean)):
-            raise WorldError(
-                f"{steps} context frames need {steps - 1} actions of size {len(self.action_mean)} between them, "
-                f"received {tuple(actions.shape)}"
-            )
+        actions = self.standardise.between_frames(prompt, (3, *self.spec.observation_space.shape[:2]))
         latent = self.vision_encoder(prompt.frames.flatten(0, 1)).mean.unflatten(0, (count, steps))
-        hidden, cell = self.listen(latent[:, :-1], self.standardise(actions))
+        hidden, cell = self.listen(latent[:, :-1], actions)
         return VmcState(latent=latent[:, -1], hidden=hidden, cell=cell, context=prompt.frames[:, -1])
 
     def step(self, state: VmcState, action: Float[Tensor, "b a"], rng: Generator) -> VmcState:
-        if tuple(action.shape) != (state.batch_size, len(self.action_mean)):
-            raise WorldError(f"actions must be {(state.batch_size, len(self.action_mean))}, received {tuple(action.shape)}")
         uniform, normal = draw_noise(state.latent.shape, rng)
-        return self.imagine(state, self.standardise(action), uniform, normal)[0]
+        return self.imagine(state, self.standardise.one_step(action, state.batch_size), uniform, normal)[0]
 
     def observe(self, state: VmcState, action: Float[Tensor, "b a"], observation: Float[Tensor, "b 3 h w"], rng: Generator) -> VmcState:
         """M keeps what it remembers, V looks again, and the context becomes what was seen."""
@@ -265,16 +253,11 @@ class VmcWorld(nn.Module, World[VmcState], Renders, Embeds, Rewards, Trainable):
             carry, _ = self.memory(latents[:, t], actions[:, t], carry)
         return carry
 
-    def standardise(self, actions: Float[Tensor, "*lead a"]) -> Float[Tensor, "*lead a"]:
-        """Zero mean and unit deviation on the training data, cut off at ACTION_LIMIT_STD."""
-        return ((actions - self.action_mean) / self.action_std).clamp(-ACTION_LIMIT_STD, ACTION_LIMIT_STD)
 
-
-def _spec(config: ModelConfig, shape: DataShape) -> WorldSpec:
-    mean, std = np.asarray(shape.action_mean, np.float32), np.asarray(shape.action_std, np.float32)
+def _spec(config: ModelConfig, shape: DataShape, actions: gymnasium.spaces.Box) -> WorldSpec:
     return WorldSpec(
         observation_space=gymnasium.spaces.Box(0, 255, (shape.height, shape.width, 3), np.uint8),
-        action_space=gymnasium.spaces.Box(mean - ACTION_LIMIT_STD * std, mean + ACTION_LIMIT_STD * std, dtype=np.float32),
+        action_space=actions,
         seconds_per_step=shape.seconds_per_step,
         prompt=("frames",),
         context_steps=config.context_steps,

@@ -42,7 +42,7 @@ def test_context_actions_and_frames_are_both_listened_to():
     assert torch.equal(state.latent, other_actions.latent)
     assert not torch.equal(state.hidden, other_actions.hidden)
     without = world.start(Prompt(batch_size=2, frames=frames), seeded(0))
-    mean = world.action_mean.expand(2, 2, -1)
+    mean = world.standardise.mean.expand(2, 2, -1)
     assert torch.equal(without.hidden, world.start(Prompt(batch_size=2, frames=frames, actions=mean), seeded(0)).hidden)
 
 
