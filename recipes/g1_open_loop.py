@@ -2,10 +2,11 @@
 
     python -m recipes.g1_open_loop [--data PATH] [--seeds N] [--seed K ...] [--out DIR] [--quick] [--json]
 
-The last fifth of the episodes is held out (10 of 53). Each seed trains the default V-M-C, the published one and `direct_unet`
-on one thread each, then dreams 2 s from 0.3 s of held-out context, in the recorded look and in five looks that no one
-trained on. Rows: PSNR and SSIM by horizon, and gains over copy-last taken within each episode. Intervals are bootstrapped
-over seeds and episodes together. Finished parts are kept under --out and not done again.
+The last fifth of the episodes is held out (10 of 53), all others are learned from and the last weights judged. Each seed
+trains the default V-M-C, the published one and `direct_unet` on one thread each, then dreams 2 s from 0.3 s of held-out
+context, in the recorded look and in five looks that no one trained on. Rows: PSNR and SSIM by horizon, and gains over
+copy-last taken within each episode. Intervals are bootstrapped over seeds and episodes together. Finished parts are kept
+under --out and not done again.
 """
 
 import logging
@@ -34,7 +35,7 @@ from benchmarks.rows import parser, publish, row, timed
 NAME, FAMILY = "g1_open_loop", "vmc"
 PROCESSOR_TIME = "processor_time.json"
 DATA = Path(__file__).parents[2] / "shared" / "data" / "g1_inspire_lerobot21_160x120"
-STEPS = {"default": 2500, "published": 1200}
+STEPS = {"default": 1800, "published": 1200}  # chosen on a split of the training episodes (docs/LOG.md)
 UNET_STEPS = 600
 HORIZONS_S = (0.5, 1.0, 1.5, 2.0)
 PROTOCOL = Protocol(report_s=HORIZONS_S, starts_every_s=1.0)
@@ -54,7 +55,8 @@ def recipe(preset: str, seed: int, quick: bool) -> Config:
     """The settings of one training run."""
     config = PRESETS[preset]
     steps = 12 if quick else STEPS[preset]
-    return replace(config, train=replace(config.train, seed=seed, steps=steps, checkpoint_every=500, workers=0))
+    train = replace(config.train, seed=seed, steps=steps, checkpoint_every=500, workers=0)
+    return replace(config, train=train, data=replace(config.data, validation_fraction=0.0))
 
 
 def trained(preset: str, seed: int, data: Path, out: Path, quick: bool) -> LoadedRun:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from armillary.data.shape import DataConfig, DataShape
 from armillary.train.config import TrainConfig
+from armillary.worlds.vmc.ensemble import VmcEnsemble
 from armillary.worlds.vmc.world import ModelConfig, VmcWorld
 
 
@@ -18,6 +19,7 @@ class Config:
 
 
 PUBLISHED = ModelConfig(
+    members=1,
     decoding="global",
     predicts="latent",
     latent_size=32,
@@ -32,6 +34,7 @@ PUBLISHED = ModelConfig(
 
 # Little moves in a small world's picture and little in it is new: V must find it first, and no other look is expected.
 SMALL_WORLD = ModelConfig(
+    members=1,
     latent_size=32,
     hidden_size=256,
     context_steps=6,
@@ -49,6 +52,6 @@ PRESETS: Mapping[str, Config] = {
 }
 
 
-def build(config: Config, shape: DataShape) -> VmcWorld:
-    """A V-M-C world with fresh weights for data of this shape."""
-    return VmcWorld(config.model, shape)
+def build(config: Config, shape: DataShape) -> VmcWorld | VmcEnsemble:
+    """A V-M-C world with fresh weights for data of this shape; of several members where the settings say so."""
+    return VmcWorld(config.model, shape) if config.model.members == 1 else VmcEnsemble(config.model, shape)

@@ -42,9 +42,10 @@ class ModelConfig:
     `vision_share`, `memory_share` of the steps train V alone and M alone on V's latents, as published; what is left trains
     both through whole dreams of `dream_steps` steps from up to `context_steps` real frames. Drawing costs most, so only
     `frames_per_window` frames of each window are drawn. `other_looks` is the probability that a training window is shown in
-    another look (texture, shift).
+    another look (texture, shift). `members` whole V-M-Cs are trained side by side, and their pictures averaged (ensemble.py).
     """
 
+    members: int = 2
     decoding: str = "context"
     predicts: str = "change"
     latent_size: int = 128
@@ -62,6 +63,8 @@ class ModelConfig:
     learning_rate: float = 1e-3
 
     def __post_init__(self):
+        if self.members < 1:
+            raise ValueError(f"model.members must be at least 1, received {self.members}")
         if self.decoding not in ("context", "global"):
             raise ValueError(f"model.decoding must be context or global, received {self.decoding!r}")
         if self.predicts not in ("change", "latent"):
