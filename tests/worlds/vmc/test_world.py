@@ -1,5 +1,7 @@
 """V-M-C keeps the World contract and its losses train what their phase says."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -127,3 +129,22 @@ def test_the_next_frame_after_the_last_one_is_never_asked_for():
         assert torch.equal(before, world.loss(batch, seeded(0)).total)
         batch.actions[:, -2] += 3.0
         assert not torch.equal(before, world.loss(batch, seeded(0)).total)
+
+
+@torch.no_grad()
+def test_the_picture_shows_what_memory_knows_and_stays_a_picture():
+    world = small_world()
+    state = world.start(Prompt(batch_size=1, frames=torch.rand(1, 2, 3, 64, 64)), seeded(0))
+    other = replace(state, hidden=state.hidden + 3.0)
+    assert not torch.equal(world.render(state)["rgb"], world.render(other)["rgb"])
+    world.vision_decoder.exit.bias += 40.0  # paints far brighter than white
+    picture = world.render(state)["rgb"]
+    assert picture.max() == 1.0 and picture.min() >= 0.0
+
+
+def test_dreams_train_the_decoder_to_read_memory():
+    world = small_world()
+    world.begin_phase("dream")
+    world.loss(small_batch(world), seeded(0)).total.backward()
+    read = world.vision_decoder.expand.weight.grad[:, world.config.latent_size :]
+    assert read.shape[1] == world.config.hidden_size and read.abs().sum() > 0
