@@ -43,6 +43,23 @@ def test_a_prompt_that_cannot_be_made_up_is_asked_for():
         check_world(world)
 
 
+class FromUnseenFrames(CountingWorld):
+    """Starts from a picture and shows none."""
+
+    def start(self, prompt, rng):
+        require(prompt, "frames")
+        return super().start(prompt, rng)
+
+
+def test_a_world_without_pictures_that_starts_from_frames_must_say_their_size():
+    world = FromUnseenFrames()
+    world.spec = replace(world.spec, prompt=("frames",))
+    with pytest.raises(WorldError, match="frame_size"):
+        check_world(world)
+    world.spec = replace(world.spec, frame_size=(4, 6))
+    check_world(world)
+
+
 class WritesIntoItsState(CountingWorld):
     def step(self, state, action, rng):
         state.value.add_(action[:, 0])
