@@ -59,9 +59,15 @@ def finished(name: str, seed: int, settings: Mapping[str, object], measure: Call
 
 
 def publish(
-    name: str, rows: Sequence[Mapping[str, object]], options: argparse.Namespace, *, command: str, wall_s: float, notes: Sequence[str] = ()
+    name: str,
+    rows: Sequence[Mapping[str, object]],
+    options: argparse.Namespace,
+    *,
+    command: str,
+    wall_s: float | None,
+    notes: Sequence[str] = (),
 ) -> None:
-    """Print the rows; unless this was a quick run, keep them for docs/RESULTS.md."""
+    """Print the rows; unless this was a quick run, keep them for docs/RESULTS.md. `wall_s` is None where parts were done before."""
     print(json.dumps(list(rows), indent=2) if options.json else table(rows))
     if options.quick:
         return
@@ -75,7 +81,7 @@ def publish(
         "hardware": hardware(),
         "python": environment["python"],
         "torch": environment["packages"]["torch"],
-        "wall_s": round(wall_s, 1),
+        "wall_s": None if wall_s is None else round(wall_s, 1),
         "notes": list(notes),
         "rows": list(rows),
     }

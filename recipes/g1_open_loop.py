@@ -11,7 +11,6 @@ under --out and not done again.
 
 import logging
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,14 +25,12 @@ from armillary.evaluate.direct_unet import DirectUnetConfig, fit_direct_unet
 from armillary.evaluate.open_loop import evaluate_open_loop
 from armillary.evaluate.result import Protocol
 from armillary.evaluate.shift import SHIFTS, shift_episodes
-from armillary.studies.fit import resume, train_family
-from armillary.studies.runs import HeldOut, LoadedRun, held_out, load_run
-from armillary.train.run import RunFolder
+from armillary.studies.runs import HeldOut, LoadedRun, held_out
 from armillary.worlds.vmc.train import PRESETS, Config
 from benchmarks.rows import parser, publish, row, timed
+from recipes.training import processor_seconds, trained
 
 NAME, FAMILY = "g1_open_loop", "vmc"
-PROCESSOR_TIME = "processor_time.json"
 DATA = Path(__file__).parents[2] / "shared" / "data" / "g1_inspire_lerobot21_160x120"
 STEPS = {"default": 1800, "published": 1200}  # chosen on a split of the training episodes (docs/LOG.md)
 UNET_STEPS = 600
@@ -59,30 +56,10 @@ def recipe(preset: str, seed: int, quick: bool) -> Config:
     return replace(config, train=train, data=replace(config.data, validation_fraction=0.0))
 
 
-def trained(preset: str, seed: int, data: Path, out: Path, quick: bool) -> LoadedRun:
-    """The finished run of one preset and seed, trained now unless it was before."""
-    folder = out / f"{preset}-{seed}"
-    config = recipe(preset, seed, quick)
-    done = _steps_done(folder)
-    if done == config.train.steps:
-        return load_run(folder)
-    started = time.process_time()
-    if done is not None:
-        resume(folder)
-    else:
-        command = ["python", "-m", "recipes.g1_open_loop", "--data", str(data), "--seed", str(seed)]
-        train_family(FAMILY, data=data, out=folder, config=config, replay=command)
-    share = (config.train.steps - (done or 0)) / config.train.steps  # a resumed run is scaled to a whole one
-    write_json(folder / PROCESSOR_TIME, {"processor_s": (time.process_time() - started) / share})
-    return load_run(folder)
-
-
-def _steps_done(folder: Path) -> int | None:
-    """Steps of the run in `folder` so far; None when there is no run."""
-    if not (folder / "config.json").exists():
-        return None
-    rows = RunFolder.open(folder).metrics()
-    return rows[-1]["step"] if rows else 0
+def learned(preset: str, seed: int, data: Path, out: Path, quick: bool) -> LoadedRun:
+    """The finished run of one preset and seed."""
+    command = ["python", "-m", f"recipes.{NAME}", "--data", str(data), "--seed", str(seed)]
+    return trained(FAMILY, recipe(preset, seed, quick), data=data, folder=out / f"{preset}-{seed}", replay=command)
 
 
 def judge(seed: int, data: Path, out: Path, quick: bool) -> Curves:
@@ -90,7 +67,7 @@ def judge(seed: int, data: Path, out: Path, quick: bool) -> Curves:
     kept = out / f"curves-{seed}.json"
     if kept.exists():
         return {key: np.asarray(value) for key, value in read_json(kept).items()}
-    loaded = {preset: trained(preset, seed, data, out, quick) for preset in SUBJECTS}
+    loaded = {preset: learned(preset, seed, data, out, quick) for preset in SUBJECTS}
     held = held_out(loaded["default"], data)
     step_s = loaded["default"].world.spec.seconds_per_step
     settings = DirectUnetConfig(steps=12 if quick else UNET_STEPS)
@@ -102,7 +79,7 @@ def judge(seed: int, data: Path, out: Path, quick: bool) -> Curves:
         logger.info("seed %d: judging in the look %s", seed, look)
         curves |= _judge_look(look, loaded, held, unet, seed)
     for preset, run in loaded.items():
-        curves[f"seconds|{preset}"] = np.asarray([read_json(run.path / PROCESSOR_TIME)["processor_s"]])
+        curves[f"seconds|{preset}"] = np.asarray([processor_seconds(run)])
     write_json(kept, {key: value.tolist() for key, value in curves.items()})
     return curves
 
@@ -172,9 +149,10 @@ def main() -> None:
         for seed in options.seed:
             judge(seed, options.data, out, options.quick)
         return
+    earlier = any((out / f"curves-{seed}.json").exists() for seed in range(seeds))
     with timed() as wall:
         curves = [judge(seed, options.data, out, options.quick) for seed in range(seeds)]
-    publish(NAME, rows(curves, 0.1), options, command=f"python -m recipes.{NAME}", wall_s=wall["s"])
+    publish(NAME, rows(curves, 0.1), options, command=f"python -m recipes.{NAME}", wall_s=None if earlier else wall["s"])
 
 
 if __name__ == "__main__":

@@ -9,9 +9,15 @@ from armillary.cli.console import Console, clock, size
 def add(verbs) -> None:
     """Declare the verb."""
     parser = shared.new_verb(
-        verbs, "cost", run, "parameters, memory, disk and time of a run, from a short measurement", writes=False, takes_settings=True
+        verbs,
+        "cost",
+        run,
+        "parameters, memory, disk and time of a run, from a short measurement",
+        writes=False,
+        takes_settings=True,
+        epilog=shared.FAMILIES,
     )
-    parser.add_argument("recipe", metavar="RECIPE", help="a family (vmc, jepa, vjepa2) or a recipe (g1_open_loop)")
+    parser.add_argument("recipe", metavar="RECIPE", help="a FAMILY, see below, or a recipe (g1_open_loop)")
     parser.add_argument("--data", required=True, metavar="PATH", help="the dataset")
     shared.add_shorthand(parser)
 

@@ -1,4 +1,4 @@
-"""armillary data (add | info | convert | merge | doctor): datasets in, looked at, and made right."""
+"""armillary data (record | add | info | convert | merge | doctor): datasets made, looked at, and made right."""
 
 from argparse import Namespace
 from dataclasses import asdict
@@ -9,8 +9,9 @@ from armillary.cli.console import Console
 
 def add(verbs) -> None:
     """Declare the verb and what it can do."""
-    parser = verbs.add_parser("data", help="add, look at, convert, merge and repair LeRobot datasets", allow_abbrev=False)
+    parser = verbs.add_parser("data", help="record, add, look at, convert, merge and repair LeRobot datasets", allow_abbrev=False)
     jobs = parser.add_subparsers(title="jobs", metavar="JOB", required=True)
+    _add_record(jobs)
     job = shared.new_verb(jobs, "add", add_dataset, "validate a dataset and copy it into a library, with a hash of every file")
     job.add_argument("source", metavar="SRC")
     job.add_argument("library", metavar="LIBRARY", help="the folder that holds the library; made if it is not there")
@@ -33,6 +34,51 @@ def add(verbs) -> None:
         help="write a correct copy (default: PATH-repaired); a killed recording is finished in place",
     )
     job.add_argument("--deep", action="store_true", help="decode every video too")
+
+
+def _add_record(jobs) -> None:
+    epilog = "What the world is like: --layout.wall-x-m random --layout.theme midnight (armillary/worlds/small/README.md has them all)"
+    job = shared.new_verb(
+        jobs, "record", record_world, "record a small world as a LeRobot dataset to train on", takes_settings=True, epilog=epilog
+    )
+    job.add_argument("--env", required=True, metavar="NAME", help="two-rooms, pusher, bouncing-balls or platformer")
+    job.add_argument("--out", required=True, metavar="DIR", help="the dataset to make")
+    job.add_argument("--episodes", type=int, default=60, metavar="N", help="how many (default: 60)")
+    job.add_argument("--steps", type=int, default=80, metavar="N", help="frames an episode, ten a second (default: 80)")
+    job.add_argument("--size", type=int, default=64, metavar="N", help="pixels of a side (default: 64)")
+    job.add_argument("--policy", default="mixed", metavar="NAME", help="mixed (scripted and random in turn) or uniform (random actions)")
+    job.add_argument("--no-goal", action="store_true", help="leave the goal out of the pictures: what a JEPA is best trained on")
+    job.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything")
+
+
+def record_world(options: Namespace, console: Console) -> int:
+    """data record."""
+    from armillary.core import ConfigError
+    from armillary.studies.layout import split_layout
+    from armillary.studies.recording import Recording, record
+
+    layout, others = split_layout(options.settings)
+    if others:
+        raise ConfigError(f"there is no setting {next(iter(others))}; a recording has --layout.NAME VALUE only")
+    recording = Recording(
+        env=options.env,
+        num_episodes=options.episodes,
+        num_steps=options.steps,
+        seed=options.seed,
+        size=options.size,
+        policy=options.policy,
+        show_goal=not options.no_goal,
+        layout=layout,
+    )
+    value = asdict(recording) | {"out": options.out}
+    what = f"{options.episodes} episodes of {options.steps} frames of {options.env}"
+    if options.dry_run:
+        recording.episodes()
+        console.result(value, f"would record {what} as {options.out}; nothing was written")
+        return 0
+    record(recording, options.out, console.count("recording episodes"))
+    console.result(value, f"{options.out}: {what}\ntrain on it with: armillary train jepa --data {options.out} --out RUN")
+    return 0
 
 
 def describe(path: str, console: Console) -> int:

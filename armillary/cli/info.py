@@ -32,12 +32,14 @@ def run(options: Namespace, console: Console) -> int:
 def _installation() -> dict[str, object]:
     import armillary
     from armillary.data.remembered import cache_folder
+    from armillary.policies.catalog import FAMILIES as POLICIES
     from armillary.train.environment import describe_environment
     from armillary.worlds.catalog import FAMILIES, SMALL
 
     return {
         "armillary": armillary.__version__,
         "families": list(FAMILIES),
+        "policies": list(POLICIES),
         "small_worlds": list(SMALL),
         "cache": str(cache_folder()),
         **describe_environment(),

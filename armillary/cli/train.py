@@ -1,19 +1,21 @@
-"""armillary train FAMILY --data PATH --out RUN: a world model from recordings."""
+"""armillary train FAMILY --data PATH --out RUN: a world model, or a policy, from recordings."""
 
 from argparse import Namespace
 
 from armillary.cli import options as shared
 from armillary.cli.console import Console, clock
 
-_EPILOG = """Every setting of the family can be given as --group.name VALUE: --train.steps 500 --model.latent-size 64
+_EPILOG = f"""{shared.FAMILIES}
+Every setting of the family can be given as --group.name VALUE: --train.steps 500 --model.latent-size 64
 --data.camera observation.images.wrist. `armillary train vmc --data PATH --out RUN --dry-run` lists them all.
+A policy on a world's latents names that world's run: armillary train inverse-dynamics --data PATH --out RUN --model.world WORLD_RUN
 Several processes: torchrun --nproc-per-node 2 -m armillary train vmc --data PATH --out RUN"""
 
 
 def add(verbs) -> None:
     """Declare the verb."""
-    parser = shared.new_verb(verbs, "train", run, "train a world model on a dataset", takes_settings=True, epilog=_EPILOG)
-    parser.add_argument("family", metavar="FAMILY", help="vmc, jepa or vjepa2")
+    parser = shared.new_verb(verbs, "train", run, "train a world model or a policy on a dataset", takes_settings=True, epilog=_EPILOG)
+    parser.add_argument("family", metavar="FAMILY", help="what to train: a world or a policy, see below")
     parser.add_argument("--data", required=True, metavar="PATH", help="a LeRobot dataset (v2.0, v2.1 or v3)")
     parser.add_argument("--out", required=True, metavar="RUN", help="the run folder to make")
     shared.add_shorthand(parser)
@@ -62,8 +64,10 @@ def tell_result(result, out: str, console: Console) -> None:
 
 def _dry_run(options: Namespace, config, console: Console) -> int:
     from armillary.core.settings import names, to_plain
+    from armillary.studies.fit import complete_settings
     from armillary.studies.plans import plan_training
 
+    config = complete_settings(options.family, config)
     plan = plan_training(options.data, options.out, config)
     plain = to_plain(config)
     lines = [f"would train {options.family} on {plan.train} episodes of {options.data} into {options.out}; nothing was written"]

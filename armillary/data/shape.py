@@ -22,7 +22,10 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DataShape:
-    """Sizes and scales read from the training episodes (after the stride was applied)."""
+    """Sizes and scales read from the training episodes (after the stride was applied).
+
+    `state_size` is 0 where the episodes hold no robot state.
+    """
 
     height: int
     width: int
@@ -31,3 +34,6 @@ class DataShape:
     action_std: tuple[float, ...]
     seconds_per_step: float
     has_rewards: bool
+    state_size: int = 0
+    state_mean: tuple[float, ...] = ()
+    state_std: tuple[float, ...] = ()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from jaxtyping import Float32
 
 from armillary.core.episode import Episode
 from armillary.core.errors import ConfigError, DataError
@@ -87,10 +88,10 @@ def _check_hashes(episodes: Sequence, hashes: list[str]) -> None:
 
 
 def measure(episodes: Sequence[Episode], config: DataConfig) -> DataShape:
-    """Sizes and action scales of the training episodes, which already have the model's stride.
+    """Sizes, and scales of actions and states, of the training episodes, which already have the model's stride.
 
     Standard deviations are floored at a thousandth of the largest one (and 1e-6), so that a joint that never moves
-    does not amplify its noise.
+    does not amplify its noise. Episodes that do not all hold a state have states of size 0.
     """
     if not episodes:
         raise DataError("there is no training episode to measure; lower test_fraction or record more")
@@ -99,17 +100,33 @@ def measure(episodes: Sequence[Episode], config: DataConfig) -> DataShape:
         if episode.actions.shape[1] != first.actions.shape[1] or not np.isclose(episode.seconds_per_step, first.seconds_per_step):
             this, that = (f"{e.actions.shape[1]} action values every {e.seconds_per_step:.4f} s" for e in (episode, first))
             raise DataError(f"episode {episode.index} has {this}, episode {first.index} has {that}; keep one kind of robot in a dataset")
-    actions = np.concatenate([episode.actions for episode in episodes]).astype(np.float64)
-    if not np.isfinite(actions).all():
-        raise DataError("the training episodes hold actions that are not finite; run `armillary data doctor` on the dataset")
-    std = actions.std(axis=0)
-    floor_std = max(1e-6, 1e-3 * float(std.max(initial=0.0)))
+    action_mean, action_std = _scale([episode.actions for episode in episodes], "actions")
+    state_mean, state_std = (), ()
+    if all(episode.state is not None for episode in episodes):
+        for episode in episodes:
+            if episode.state.shape[1] != first.state.shape[1]:
+                this, that = (f"states of {e.state.shape[1]} values" for e in (episode, first))
+                raise DataError(f"episode {episode.index} has {this}, episode {first.index} {that}; keep one kind of robot in a dataset")
+        state_mean, state_std = _scale([episode.state for episode in episodes], "states")
     return DataShape(
         height=config.height,
         width=config.width,
-        action_size=actions.shape[1],
-        action_mean=tuple(actions.mean(axis=0).tolist()),
-        action_std=tuple(np.maximum(std, floor_std).tolist()),
+        action_size=len(action_mean),
+        action_mean=action_mean,
+        action_std=action_std,
         seconds_per_step=first.seconds_per_step,
         has_rewards=all(episode.rewards is not None for episode in episodes),
+        state_size=len(state_mean),
+        state_mean=state_mean,
+        state_std=state_std,
     )
+
+
+def _scale(columns: Sequence[Float32[np.ndarray, "_ d"]], what: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The mean and the floored deviation of every value over all episodes."""
+    values = np.concatenate(columns).astype(np.float64)
+    if not np.isfinite(values).all():
+        raise DataError(f"the training episodes hold {what} that are not finite; run `armillary data doctor` on the dataset")
+    std = values.std(axis=0)
+    floor_std = max(1e-6, 1e-3 * float(std.max(initial=0.0)))
+    return tuple(values.mean(axis=0).tolist()), tuple(np.maximum(std, floor_std).tolist())

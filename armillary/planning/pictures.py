@@ -1,13 +1,22 @@
 """Pictures that people hand in, checked before anything is planned."""
 
+from typing import Protocol, runtime_checkable
+
 import torch
 from torch import Tensor
 
-from armillary.core import World, WorldError
+from armillary.core import World, WorldError, WorldSpec
 
 
-def check_pictures(world: World, pictures: Tensor, what: str) -> None:
-    """Raise WorldError unless `pictures` are float `b 3 h w` in [0, 1], finite, and of the size that the world sees.
+@runtime_checkable
+class Seeing(Protocol):
+    """What sees pictures and says of which size: a World, or a policy."""
+
+    spec: WorldSpec
+
+
+def check_pictures(seeing: Seeing, pictures: Tensor, what: str) -> None:
+    """Raise WorldError unless `pictures` are float `b 3 h w` in [0, 1], finite, and of the size that the world or policy sees.
 
     The size is checked where the spec says it (`WorldSpec.sees`).
     """
@@ -15,9 +24,10 @@ def check_pictures(world: World, pictures: Tensor, what: str) -> None:
         raise WorldError(f"{what} must be pictures (b, 3, h, w), received {tuple(pictures.shape)}; core.to_model converts from (h, w, 3)")
     if not pictures.is_floating_point():
         raise WorldError(f"{what} must hold numbers from 0 to 1, received {pictures.dtype}; core.to_model converts")
-    if world.spec.sees is not None and tuple(pictures.shape[2:]) != tuple(world.spec.sees):
-        given, sees = (f"{height} x {width}" for height, width in (pictures.shape[2:], world.spec.sees))
-        raise WorldError(f"{what} is {given} pixels (height x width), the world sees {sees}; resize the picture")
+    if seeing.spec.sees is not None and tuple(pictures.shape[2:]) != tuple(seeing.spec.sees):
+        given, sees = (f"{height} x {width}" for height, width in (pictures.shape[2:], seeing.spec.sees))
+        who = "world" if isinstance(seeing, World) else "policy"
+        raise WorldError(f"{what} is {given} pixels (height x width), the {who} sees {sees}; resize the picture")
     check_finite(pictures, what)
     low, high = float(pictures.min()), float(pictures.max())
     if low < -1e-3 or high > 1 + 1e-3:

@@ -1,6 +1,5 @@
 """A family, a dataset, a folder: train, and go on where it stopped."""
 
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,19 +7,22 @@ from pathlib import Path
 import safetensors.numpy
 import torch
 
-from armillary.core import ConfigError, DataError
-from armillary.core.settings import from_plain, to_plain
+from armillary.core import DataError
+from armillary.core.settings import to_plain
 from armillary.core.storage import write_atomically
 from armillary.data import cache
 from armillary.data.shape import DataShape
 from armillary.data.splits import Split, measure, split_episodes
+from armillary.policies.catalog import FAMILIES as POLICIES
 from armillary.studies.source import Source, average_frame, open_source, strided, strided_from_every_frame
 from armillary.train import distributed
+from armillary.train.families import Families
 from armillary.train.loop import FitResult, fit
 from armillary.train.progress import Progress
 from armillary.train.run import RunFolder
-from armillary.worlds.catalog import FAMILIES
+from armillary.worlds.catalog import FAMILIES as WORLDS
 
+FAMILIES = Families({**WORLDS, **POLICIES})  # what `armillary train` knows
 REFERENCE = "reference.safetensors"  # the training set's mean frame, a baseline of every judgement
 
 
@@ -34,24 +36,25 @@ class Watch:
 
 def family_module(family: str):
     """The module with a family's `Config`, `PRESETS` and `build`."""
-    if family not in FAMILIES:
-        raise ConfigError(f"there is no family {family!r}; choose one of {', '.join(FAMILIES)}")
-    return importlib.import_module(FAMILIES[family])
+    return FAMILIES.module(family)
+
+
+def complete_settings(family: str, config):
+    """The settings as a run records them, all looked up that must be. ConfigError or CheckpointError where that cannot be."""
+    return FAMILIES.complete(family, config)
 
 
 def build_world(family: str, config, shape: DataShape) -> torch.nn.Module:
-    """The family's world with first weights drawn from the seed, whatever was drawn before."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.train.seed)
-        return family_module(family).build(config, shape)
+    """The family's world, or policy, with first weights drawn from the seed, whatever was drawn before."""
+    return FAMILIES.build(family, config, shape)
 
 
 def train_family(family: str, *, data: Path | str, out: Path | str, config, replay: Sequence[str], watch: Watch | None = None) -> FitResult:
-    """Train a family's world on a dataset into a new run folder.
+    """Train a family's world, or policy, on a dataset into a new run folder.
 
     The last `test_fraction` of the episodes is put aside unseen; the run remembers which by content hash.
     """
-    watch = watch or Watch()
+    watch, config = watch or Watch(), complete_settings(family, config)
     with distributed.session(config.train) as group:
         source = open_source(data, config.data, watch.on_cache)
         split = split_episodes(source.episodes, config.data)
@@ -86,8 +89,7 @@ def resume(path: Path | str, *, data: Path | str | None = None, watch: Watch | N
 
 def read_settings(recorded: dict) -> tuple[object, DataShape, dict]:
     """(config, shape, everything) of a run's config.json."""
-    config = from_plain(family_module(recorded["family"]).Config, recorded["config"])
-    return config, from_plain(DataShape, recorded["shape"]), recorded
+    return *FAMILIES.settings(recorded), recorded
 
 
 def read_split(run: RunFolder, source: Source, config) -> Split:

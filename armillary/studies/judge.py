@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from armillary.core import DataError, Episode
+from armillary.core import ConfigError, DataError, Episode, Policy
 from armillary.data import cache
 from armillary.data.dataset import open_dataset
 from armillary.data.splits import Split
@@ -61,6 +61,8 @@ def judge_run(
     """
     on_stage, begin = on_stage or (lambda stage: None), time.perf_counter()
     loaded = load_run(run, which)
+    if isinstance(loaded.world, Policy):
+        raise ConfigError(f"{run} is a policy ({loaded.family}), which foretells nothing; `armillary plan {run} --env ENV` lets it act")
     data = Path(data or loaded.data_path)
     held = held_out(loaded, data, on_cache)
     protocol = protocol or Protocol()

@@ -13,11 +13,10 @@ from armillary.data.dataset import Dataset, open_dataset
 from armillary.data.shape import DataShape
 from armillary.data.splits import measure, split_episodes
 from armillary.data.video import decode_video
-from armillary.studies.fit import build_world, family_module, read_settings
+from armillary.studies.fit import FAMILIES, build_world, complete_settings, family_module, read_settings
 from armillary.studies.source import choose_stride
 from armillary.train.cost import Cost, estimate_cost
 from armillary.train.run import RunFolder
-from armillary.worlds.catalog import FAMILIES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,12 +89,12 @@ def describe_run(path: Path | str) -> dict[str, object]:
 
 def recipe_settings(name: str, preset: str = "default") -> tuple[str, object]:
     """(family, settings) that a recipe trains: a family's preset, or what recipes/NAME.py names as `FAMILY` and `settings()`."""
-    if name in FAMILIES:
+    if name in FAMILIES.modules:
         return name, preset_of(name, preset)
     module = f"recipes.{name}"
     known = re.fullmatch(r"[a-z][a-z0-9_]*", name) and importlib.util.find_spec("recipes") and importlib.util.find_spec(module)
     if not known:
-        families = ", ".join(FAMILIES)
+        families = ", ".join(FAMILIES.modules)
         raise ConfigError(f"there is no recipe {name!r}; give a family ({families}) or, inside the repository, a file of recipes/")
     recipe = importlib.import_module(module)
     if not hasattr(recipe, "FAMILY") or not hasattr(recipe, "settings"):
@@ -113,7 +112,7 @@ def preset_of(family: str, preset: str):
 
 def estimate_run(family: str, config, data: Path | str) -> tuple[Cost, CacheNeeds]:
     """Measure a few training steps and the decoding of one episode; what the whole will need. Writes nothing."""
-    dataset = open_dataset(data, remember=False)
+    config, dataset = complete_settings(family, config), open_dataset(data, remember=False)
     camera = camera_of(dataset, config)
     frames = sum(record.length for record in dataset.episodes)
     size = (config.data.height, config.data.width)

@@ -11,9 +11,8 @@ from jaxtyping import Float
 
 from armillary.core import CheckpointError, DataError, Episode
 from armillary.data import cache
-from armillary.studies.fit import REFERENCE, build_world, read_settings, read_split
+from armillary.studies.fit import FAMILIES, REFERENCE, read_settings, read_split
 from armillary.studies.source import Source, average_frame, open_source, strided
-from armillary.train.checkpoint import load_weights
 from armillary.train.run import RunFolder
 
 
@@ -24,7 +23,7 @@ class LoadedRun:
     path: Path
     family: str
     config: object
-    world: torch.nn.Module  # a World, or an encoder alone (vjepa2)
+    world: torch.nn.Module  # a World, or an encoder alone (vjepa2), or a policy
     camera: str
     stride: int
     data_path: str
@@ -32,16 +31,14 @@ class LoadedRun:
 
 
 def load_run(path: Path | str, which: str = "best") -> LoadedRun:
-    """The world of a run folder with its `best` or `latest` weights. CheckpointError when the folder or the weights are not whole."""
+    """The world (or policy) of a run folder, with its `best` or `latest` weights. CheckpointError when the folder is not whole."""
     run = RunFolder.open(path)
-    config, shape, recorded = read_settings(run.config)
-    world = build_world(recorded["family"], config, shape)
-    load_weights(world, run.weights(which))
+    config, _, recorded = read_settings(run.config)
     return LoadedRun(
         path=run.path,
         family=recorded["family"],
         config=config,
-        world=world.eval().requires_grad_(False),
+        world=FAMILIES.load(run.path, which),
         camera=recorded["camera"],
         stride=recorded["stride"],
         data_path=recorded["data_path"],

@@ -9,6 +9,7 @@ FAMILIES: dict[str, str] = {
     "vmc": "armillary.worlds.vmc.train",
     "jepa": "armillary.worlds.jepa.end_to_end_train",
     "vjepa2": "armillary.worlds.jepa.pretrain",
+    "vjepa2-ac": "armillary.worlds.jepa.action_conditioned_train",
 }  # what trains, and the module with its Config, PRESETS and build
 SMALL: dict[str, tuple[str, str]] = {
     "two-rooms": ("armillary.worlds.small.two_rooms", "TwoRooms"),

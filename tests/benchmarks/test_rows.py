@@ -47,6 +47,16 @@ def test_whole_runs_become_a_section_of_the_page(capsys):
     assert "A note." in page and "Commit " in page
 
 
+def test_horizons_become_columns(capsys):
+    options = rows.parser("benchmarks.dream", "Dream.").parse_args([])
+    found = [{**one_row(), "metric": f"gain +{horizon} s, recorded", "value": value} for horizon, value in (("2.0", 7.0), ("0.5", 4.0))]
+    rows.publish("dream", [*found, one_row()], options, command="python -m benchmarks.dream", wall_s=None)
+    page = report.page(rows.RESULTS)
+    assert "| metric | subject | +0.5 s | +2.0 s |" in page
+    assert "| gain, recorded, 1/s | model | 4.00 [1.00, 1.50] | 7.00 [1.00, 1.50] |" in page
+    assert "| model | frames | 1.24 1/s |" in page and "processes of their own" in page
+
+
 def test_finished_seeds_are_not_measured_again():
     calls = []
 

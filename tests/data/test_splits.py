@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from armillary.core.episode import Episode
 from armillary.core.errors import ConfigError, DataError
-from armillary.data.shape import DataConfig
+from armillary.core.settings import from_plain, to_plain
+from armillary.data.shape import DataConfig, DataShape
 from armillary.data.splits import Split, measure, split_episodes
 
 
@@ -71,6 +72,28 @@ def test_scales_are_those_of_the_actions_and_a_still_joint_is_floored():
     np.testing.assert_allclose(shape.action_std[0], actions[:, 0].std(), rtol=1e-5)
     assert shape.action_std[1] == pytest.approx(1e-3 * shape.action_std[0])
     assert (shape.action_size, shape.seconds_per_step, shape.has_rewards) == (3, 0.1, False)
+    assert (shape.state_size, shape.state_mean, shape.state_std) == (0, (), ())
     wrong = dataclasses.replace(whole, actions=actions[:, :2], index=4)
     with pytest.raises(DataError, match="episode 4 has 2 action values"):
         measure([*parts, wrong], DataConfig())
+
+
+def test_scales_of_states_are_known_where_every_episode_has_one():
+    rng = np.random.default_rng(1)
+    actions, states = np.zeros((90, 1), np.float32), (rng.normal(size=(90, 2)) * [3.0, 0.0] + 7.0).astype(np.float32)
+    whole = Episode(frames={}, actions=actions, state=states, seconds_per_step=0.1)
+    parts = [dataclasses.replace(whole, actions=actions[cut], state=states[cut]) for cut in (slice(40), slice(40, 90))]
+    shape = measure(parts, DataConfig())
+    np.testing.assert_allclose(shape.state_mean, states.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(shape.state_std, [states[:, 0].std(), 1e-3 * states[:, 0].std()], rtol=1e-5)
+    assert shape.state_size == 2 and from_plain(DataShape, to_plain(shape)) == shape
+    assert measure([parts[0], dataclasses.replace(parts[1], state=None)], DataConfig()).state_size == 0
+    with pytest.raises(DataError, match="episode 4 has states of 1 values, episode 0 states of 2"):
+        measure([parts[0], dataclasses.replace(parts[1], state=states[40:, :1], index=4)], DataConfig())
+    with pytest.raises(DataError, match="states that are not finite"):
+        measure([dataclasses.replace(whole, state=np.full((90, 2), np.nan, np.float32))], DataConfig())
+
+
+def test_a_shape_recorded_before_states_were_measured_is_still_read():
+    old = {"height": 8, "width": 8, "action_size": 1, "action_mean": [0.0], "action_std": [1.0]}
+    assert from_plain(DataShape, old | {"seconds_per_step": 0.1, "has_rewards": False}).state_size == 0

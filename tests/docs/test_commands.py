@@ -23,14 +23,19 @@ QUIET = ("--train.tensorboard", "no", "--train.validation-batches", "1", "--trai
 TINY_VIT = ("width 48", "depth 1", "heads 3", "predictor-width 24", "predictor-depth 1", "predictor-heads 2", "batch-size 2")
 TINY = {
     "vmc": SMALL,
+    "goal-cloning": ("--model.batch-size", "2", "--model.pairs-per-window", "2", *QUIET),
+    "inverse-dynamics": ("--model.batch-size", "2", "--model.pairs-per-window", "2", *QUIET),
     "jepa": ("--model.batch-size", "2", "--model.latent-size", "16", *QUIET),
     "vjepa2": ("--data.height", "64", "--data.width", "64", *(f"--model.{one}".replace(" ", "=") for one in TINY_VIT), *QUIET),
+    "vjepa2-ac": ("--model.predictor-width", "24", "--model.predictor-depth", "1", "--model.batch-size", "2", *QUIET),
 }
 SMOKE = {
     "demo": ("--no-browser", "--steps", "2", "--episodes", "5", *SMALL),
     "train": ("--steps", "2"),
     "cost": (),
     "evaluate": ("--protocol.horizon-s", "1", "--protocol.starts-every-s", "2"),
+    "record": ("--episodes", "5", "--steps", "16"),
+    "plan": ("--episodes", "1", "--steps", "2", "--planner.samples", "8", "--planner.elites", "2", "--planner.iterations", "1"),
 }
 # Set-up, which CI itself has done before any test runs.
 INSTALLS = {"pip install -e .", 'pip install -e ".[all]"', "pip install -c constraints.txt -e ."}
@@ -82,7 +87,7 @@ def _run_verb(words: list[str], prepared: dict[str, Path], made: set[str]) -> No
     verb, makes = words[1], {words[i + 1] for i, word in enumerate(words[:-1]) if word in ("--out", "--report")}
     placed = [str(prepared[word]) if word in prepared and word not in makes | made else word for word in words[1:]]
     family = TINY.get(words[2], SMALL) if verb in ("train", "cost") else ()
-    code = run(*placed, *SMOKE.get(verb, ()), *family)
+    code = run(*placed, *SMOKE.get(words[2] if verb == "data" else verb, ()), *family)
     made |= makes if "--dry-run" not in words else set()
     faulty = verb == "data" and words[2] == "doctor" and "--repair" not in words
     assert code == 0 or (faulty and code == 3), f"{shlex.join(words)} ended with {code}"

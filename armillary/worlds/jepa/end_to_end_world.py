@@ -11,8 +11,9 @@ from torch import Generator, Tensor, nn
 from armillary.core import Batch, ConfigError, Embeds, Loss, Phase, Prompt, State, Trainable, World, WorldSpec, require
 from armillary.data.shape import DataShape
 from armillary.nn.action_scale import ActionScale
+from armillary.nn.residual_cnn import Encoder
 from armillary.worlds.jepa.collapse import watch_collapse
-from armillary.worlds.jepa.end_to_end import Encoder, Predictor
+from armillary.worlds.jepa.end_to_end import Predictor
 from armillary.worlds.jepa.regularisers import InverseDynamics, covariance_loss, sigreg, similarity_loss, variance_loss
 
 _WEIGHTS = ("sigreg_weight", "variance_weight", "covariance_weight", "similarity_weight", "inverse_weight")

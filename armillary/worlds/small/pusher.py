@@ -51,6 +51,7 @@ class Pusher(SmallWorld[PusherState], Rewards):
     """The action (Box 2, in [-1, 1]) is the agent's wanted velocity as a share of its top speed.
 
     Reward: metres by which the block came nearer to the goal, plus 1 on reaching it (5 cm, 15 degrees), where the episode ends.
+    With `show_goal=False` the goal is not drawn.
     """
 
     factors: ClassVar = {
@@ -60,7 +61,8 @@ class Pusher(SmallWorld[PusherState], Rewards):
     }
     default_theme = "workshop"
 
-    def __init__(self, *, size: int = 64):
+    def __init__(self, *, size: int = 64, show_goal: bool = True):
+        self.show_goal = show_goal
         super().__init__(size=size, action_space=gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32), seconds_per_step=0.1)
 
     def _place(self, theme: Tensor, chosen: dict[str, Tensor], rng: Generator) -> PusherState:
@@ -125,7 +127,8 @@ class Pusher(SmallWorld[PusherState], Rewards):
         half = (block.size_m / 2)[:, None].expand(-1, 2)
         shade = torch.tensor([0.015, -0.02], device=white.device)
         canvas.frame(RAIL_M, self._colour(state, "wall"))
-        canvas.box(state.goal, half, state.goal_angle, self._colour(state, "goal"), rounding_m=0.02, opacity=0.5)
+        if self.show_goal:
+            canvas.box(state.goal, half, state.goal_angle, self._colour(state, "goal"), rounding_m=0.02, opacity=0.5)
         canvas.box(block.position + shade, half, block.angle, black, rounding_m=0.02, opacity=0.3, blur_m=0.04)
         canvas.box(block.position, half, block.angle, self._colour(state, "objects.0"), rounding_m=0.02)
         canvas.box(block.position, half * 0.5, block.angle, self._colour(state, "objects.1"), rounding_m=0.02)

@@ -6,7 +6,7 @@ In `two-rooms` little moves, `bouncing-balls` is chaotic, and the `platformer` s
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import gymnasium
 import numpy as np
@@ -25,6 +25,8 @@ TASKS: dict[str, str] = {
     "bouncing-balls": "Keep the first ball moving.",
     "platformer": "Collect coins and reach the flag.",
 }
+WITH_GOAL = ("two-rooms", "pusher")  # worlds that draw a goal, and can leave it out
+FIRST_TASK_SEED = 10**9  # recordings are drawn from the seeds below, tasks to be judged on (goals.task_seed) from those above
 _MIXED: dict[str, Callable[[], Policy]] = {
     "two-rooms": lambda: Mixed(aims=(go_to_place, through_door, through_door)),
     "pusher": lambda: Mixed(aims=(go_to_place, push_to_place, push_to_place, push_to_goal)),
@@ -33,7 +35,12 @@ _MIXED: dict[str, Callable[[], Policy]] = {
 }
 
 
-def record_episodes(
+def record_episodes(name: str = DEMO_WORLD, **options) -> list[Episode]:
+    """The episodes of `stream_episodes`, whose options these are, all at once."""
+    return list(stream_episodes(name, **options))
+
+
+def stream_episodes(
     name: str = DEMO_WORLD,
     *,
     num_episodes: int = 60,
@@ -43,29 +50,38 @@ def record_episodes(
     theme: str = "",
     policy: str = "mixed",
     layout: Mapping[str, object] | None = None,
-) -> list[Episode]:
+    show_goal: bool = True,
+) -> Iterator[Episode]:
     """Episodes of `num_steps` frames of a small world, all different, the same for the same seed.
 
     `theme` is a theme's name, "random" (one per episode) or "" for the world's own. `policy` is "mixed" (scripted and random
-    motion in turn) or "uniform" (a fresh random action each step). `layout` fixes or randomises factors.
-    Recording goes on past the end of a task: `terminated[t]` says that the task ended by action `t`. `state` is the exact
-    state, as the world embeds it.
+    motion in turn) or "uniform" (a fresh random action each step). `layout` fixes or randomises factors. `show_goal` False leaves
+    the goal out of the pictures; the same things happen. Recording goes on past the end of a task: `terminated[t]` says that the
+    task ended by action `t`. `state` is the exact state, as the world embeds it. ConfigError, at once, for what cannot be recorded.
     """
-    world = build_small(name, size=size)
+    if not show_goal and name in TASKS and name not in WITH_GOAL:
+        raise ConfigError(f"{name} draws no goal that could be left out; worlds that do: {', '.join(WITH_GOAL)}")
+    world = build_small(name, size=size, **({} if show_goal else {"show_goal": False}))
     if policy not in ("mixed", "uniform"):
         raise ConfigError(f"policy must be 'mixed' or 'uniform', received {policy!r}")
     if num_episodes < 1 or num_steps < 2:
         raise ConfigError(f"needs at least 1 episode of 2 steps, received {num_episodes} of {num_steps}")
+    if not 0 <= seed < FIRST_TASK_SEED:
+        raise ConfigError(f"a recording's seed must lie in 0 ... {FIRST_TASK_SEED - 1} (tasks are drawn from those above), received {seed}")
     actor = _MIXED[name]() if policy == "mixed" else Uniform(world.spec.action_space)
     layout = dict(layout or {}) | ({"theme": theme} if theme else {})
-    rng = seeded(seed)
-    episodes: list[Episode] = []
-    while len(episodes) < num_episodes:
-        prompt = Prompt(batch_size=min(EPISODES_AT_ONCE, num_episodes - len(episodes)), layout=layout)
+    batches = [min(EPISODES_AT_ONCE, num_episodes - done) for done in range(0, num_episodes, EPISODES_AT_ONCE)]
+    prompts = [Prompt(batch_size=batch, layout=layout) for batch in batches]
+    return _stream(world, actor, prompts, num_steps, TASKS[name], seeded(seed))
+
+
+def _stream(world, actor: Policy, prompts: list[Prompt], num_steps: int, task: str, rng: torch.Generator) -> Iterator[Episode]:
+    index = 0
+    for prompt in prompts:
         columns = _record(world, actor, prompt, num_steps, rng)
         for row in range(prompt.batch_size):
-            episodes.append(_episode({key: value[row] for key, value in columns.items()}, world, TASKS[name], len(episodes)))
-    return episodes
+            yield _episode({key: value[row] for key, value in columns.items()}, world, task, index)
+            index += 1
 
 
 @torch.no_grad()

@@ -57,7 +57,8 @@ class TwoRoomsState(ExactState):
 class TwoRooms(SmallWorld[TwoRoomsState], Rewards):
     """The action (Box 2, in [-1, 1]) is the agent's velocity as a share of `speed_m_s` in x and in y. It slides along walls.
 
-    Reward: metres of the way to the goal done in this step, plus 1 on reaching it, where the episode ends.
+    Reward: metres of the way to the goal done in this step, plus 1 on reaching it, where the episode ends. With `show_goal=False`
+    the goal is not drawn: for a model of pictures it is a still mark that differs between episodes, and no part of what happens.
     """
 
     factors: ClassVar = {
@@ -68,7 +69,8 @@ class TwoRooms(SmallWorld[TwoRoomsState], Rewards):
     }
     default_theme = "paper"
 
-    def __init__(self, *, size: int = 64):
+    def __init__(self, *, size: int = 64, show_goal: bool = True):
+        self.show_goal = show_goal
         super().__init__(size=size, action_space=gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32), seconds_per_step=0.1)
 
     def _place(self, theme: Tensor, chosen: dict[str, Tensor], rng: Generator) -> TwoRoomsState:
@@ -117,9 +119,10 @@ class TwoRooms(SmallWorld[TwoRoomsState], Rewards):
             canvas.rectangle(middle, half, self._colour(state, "wall_edge"))
             canvas.rectangle(middle, half - 0.012, wall)
         canvas.frame(BORDER_M, wall)
-        canvas.disc(state.goal, GOAL_RADIUS_M, goal, opacity=0.35)
-        canvas.ring(state.goal, GOAL_RADIUS_M - 0.01, 0.02, goal)
-        canvas.disc(state.goal, 0.025, goal)
+        if self.show_goal:
+            canvas.disc(state.goal, GOAL_RADIUS_M, goal, opacity=0.35)
+            canvas.ring(state.goal, GOAL_RADIUS_M - 0.01, 0.02, goal)
+            canvas.disc(state.goal, 0.025, goal)
         canvas.disc(state.agent + shade, AGENT_RADIUS_M, black, opacity=0.3, blur_m=0.04)
         canvas.disc(state.agent, AGENT_RADIUS_M, self._colour(state, "agent"))
         canvas.disc(state.agent + torch.tensor([-0.02, 0.02], device=wall.device), 0.018, white, opacity=0.7)

@@ -1,0 +1,153 @@
+"""Goals given as pictures: planning on latents learned from pixels, beside its rivals and its ceiling.
+
+    python -m recipes.goal_reaching TASK [--seeds N] [--seed K ...] [--out DIR] [--quick] [--json]
+
+TASK is two-rooms-fixed, two-rooms-random (walls and doors that no recording holds) or pusher. Each seed records its own episodes
+of the world without goal marks, trains the end-to-end JEPA, goal-conditioned cloning and inverse dynamics on that JEPA's frozen
+latents, one thread each, and lets them do the same held-out tasks (protocol: `armillary.evaluate.closed_loop`) beside
+random actions, the scripted expert and the same planner with the true world. Rows: success over all tasks of all seeds.
+Finished parts are kept under --out and not done again.
+"""
+
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from armillary.core import bootstrap
+from armillary.core.settings import override
+from armillary.core.storage import read_json, write_json
+from armillary.evaluate.closed_loop import ClosedLoopProtocol, expert_subject, random_subject, run_closed_loop
+from armillary.evaluate.closed_loop_result import success_over_seeds
+from armillary.studies.fit import family_module
+from armillary.studies.layout import build_env, read_layout
+from armillary.studies.plan import learned_subject, plan_settings, simulator_subject
+from armillary.studies.recording import Recording, record
+from armillary.studies.runs import LoadedRun
+from benchmarks.rows import parser, publish, row, timed
+from recipes.training import processor_seconds, trained
+
+NAME = "goal_reaching"
+WORLD, CLONING, INVERSE = "jepa", "goal-cloning", "inverse-dynamics"
+
+logger = logging.getLogger(NAME)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A world, what is recorded of it, what is trained on that, and how it is planned with. Settings are words as on a command line."""
+
+    env: str
+    layout: Mapping[str, str] = field(default_factory=dict)
+    recorded: int = 400
+    steps: Mapping[str, int] = field(default_factory=lambda: {WORLD: 3000, CLONING: 3000, INVERSE: 2000})
+    model: Mapping[str, str] = field(default_factory=dict)
+    planner: str = "icem"
+    plan: Mapping[str, str] = field(default_factory=dict)
+
+
+TASKS = {
+    "two-rooms-fixed": Task(env="two-rooms"),
+    "two-rooms-random": Task(env="two-rooms", layout={"wall-x-m": "random", "door-y-m": "random"}),
+    "pusher": Task(env="pusher"),
+}
+QUICK_PLAN = {"planner.samples": "30", "planner.iterations": "1"}
+QUICK = Task(env="two-rooms", recorded=6, steps={WORLD: 5, CLONING: 5, INVERSE: 5}, plan=QUICK_PLAN)
+
+
+def recordings(task: Task, seed: int, out: Path) -> Path:
+    """The dataset of one seed, recorded now unless it was before."""
+    folder = out / f"data-{seed}"
+    if not (folder / "meta" / "info.json").exists():
+        record(Recording(env=task.env, num_episodes=task.recorded, seed=seed, show_goal=False, layout=task.layout), folder)
+    return folder
+
+
+def learned(family: str, task: Task, seed: int, out: Path, settings: Mapping[str, str]) -> LoadedRun:
+    """The finished run of one family and seed."""
+    steps = {"train.steps": str(task.steps[family]), "train.checkpoint-every": "500"}
+    words = {"train.seed": str(seed), "train.workers": "0", **steps, **settings}
+    config = override(family_module(family).PRESETS["default"], words)
+    logger.info("seed %d: %s", seed, family)
+    replay = ["python", "-m", f"recipes.{NAME}", "--seed", str(seed)]
+    return trained(family, config, data=recordings(task, seed, out), folder=out / f"{family}-{seed}", replay=replay)
+
+
+def judge(task: Task, seed: int, out: Path, episodes: int) -> Mapping[str, Mapping]:
+    """What every subject of one seed did: whether it solved each task, how far it ended, and how long an action took."""
+    kept = out / f"outcomes-{seed}.json"
+    if kept.exists():
+        return read_json(kept)
+    world = learned(WORLD, task, seed, out, task.model)
+    cloning = learned(CLONING, task, seed, out, {})
+    inverse = learned(INVERSE, task, seed, out, {"model.world": str(world.path)})
+    settings = plan_settings(task.planner, task.plan)
+    env = build_env(task.env, show_goal=False)
+    protocol = ClosedLoopProtocol(episodes=episodes, seed=seed)
+    tasks = protocol.tasks(env, read_layout(env, task.layout))
+    subjects = [learned_subject(run, task.planner, settings, env) for run in (world, cloning, inverse)]
+    subjects += [random_subject(), expert_subject(), simulator_subject(task.planner, settings)]
+    logger.info("seed %d: %d tasks, %d subjects", seed, episodes, len(subjects))
+    result = run_closed_loop(tasks, subjects, protocol)
+    found = {
+        name: {
+            "solved": outcome.solved.tolist(),
+            "distance_m": outcome.final_distance_m.tolist(),
+            "seconds_an_action": float(np.median(outcome.seconds_alone)),
+        }
+        for name, outcome in result.outcomes.items()
+    }
+    for run in (world, cloning, inverse):
+        found[run.family]["processor_s"] = processor_seconds(run)
+    write_json(kept, found)
+    return found
+
+
+def rows(name: str, outcomes: list[Mapping[str, Mapping]]) -> list[dict]:
+    """Success and final distance over the tasks of all seeds; seconds over seeds."""
+    found, seeds = [], len(outcomes)
+    for subject in outcomes[0]:
+        each = [one[subject] for one in outcomes]
+        solved = success_over_seeds([np.asarray(one["solved"]) for one in each])
+        found.append(row(name, subject, "success", solved, seeds=seeds))
+        distance = bootstrap(np.concatenate([one["distance_m"] for one in each]))
+        found.append(row(name, subject, "final distance", distance, seeds=seeds, unit="m"))
+        waited = bootstrap([one["seconds_an_action"] for one in each])
+        found.append(row(name, subject, "an action", waited, seeds=seeds, unit="s", digits=5))
+        if "processor_s" in each[0]:
+            seconds = bootstrap([one["processor_s"] for one in each])
+            found.append(row(name, subject, "processor time of training", seconds, seeds=seeds, unit="s", digits=0))
+    return found
+
+
+def main() -> None:
+    """Record, train, act, print the rows."""
+    arguments = parser(f"recipes.{NAME}", __doc__.splitlines()[0])
+    arguments.add_argument("task", choices=tuple(TASKS), help="which world and layout")
+    arguments.add_argument("--episodes", type=int, default=100, help="tasks a seed (default 100)")
+    arguments.add_argument("--out", type=Path, default=Path("runs") / NAME, help="where recordings, runs and outcomes are kept")
+    arguments.add_argument("--seed", type=int, nargs="*", help="only do the work of these seeds (to share it among processes)")
+    options = arguments.parse_args()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
+    torch.set_num_threads(1)
+    task = QUICK if options.quick else TASKS[options.task]
+    out = options.out / ("quick" if options.quick else options.task)
+    episodes, seeds = (4, 1) if options.quick else (options.episodes, options.seeds)
+    if options.seed is not None:
+        for seed in options.seed:
+            judge(task, seed, out, episodes)
+        return
+    earlier = any((out / f"outcomes-{seed}.json").exists() for seed in range(seeds))
+    with timed() as wall:
+        outcomes = [judge(task, seed, out, episodes) for seed in range(seeds)]
+    name = f"{NAME}_{options.task.replace('-', '_')}"
+    command = f"python -m recipes.{NAME} {options.task}"
+    publish(name, rows(name, outcomes), options, command=command, wall_s=None if earlier else wall["s"])
+
+
+if __name__ == "__main__":
+    main()

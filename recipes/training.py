@@ -1,0 +1,39 @@
+"""What the recipes that train share: a run that is finished when it is asked for, and the processor time that it took."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from armillary.core.storage import read_json, write_json
+from armillary.studies.fit import resume, train_family
+from armillary.studies.runs import LoadedRun, load_run
+from armillary.train.run import RunFolder
+
+PROCESSOR_TIME = "processor_time.json"
+
+
+def trained(family: str, config, *, data: Path, folder: Path, replay: Sequence[str]) -> LoadedRun:
+    """The run in `folder`: trained now, gone on with where it was killed, or loaded where it is finished."""
+    steps, done = config.train.steps, _steps_done(folder)
+    if done != steps:
+        started = time.process_time()
+        if done is not None:
+            resume(folder)
+        else:
+            train_family(family, data=data, out=folder, config=config, replay=replay)
+        share = (steps - (done or 0)) / steps  # a resumed run is scaled to a whole one
+        write_json(folder / PROCESSOR_TIME, {"processor_s": (time.process_time() - started) / share})
+    return load_run(folder)
+
+
+def processor_seconds(run: LoadedRun) -> float:
+    """What training took of one core."""
+    return read_json(run.path / PROCESSOR_TIME)["processor_s"]
+
+
+def _steps_done(folder: Path) -> int | None:
+    """Steps of the run in `folder` so far; None when there is no run."""
+    if not (folder / "config.json").exists():
+        return None
+    rows = RunFolder.open(folder).metrics()
+    return rows[-1]["step"] if rows else 0

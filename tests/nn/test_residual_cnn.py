@@ -1,0 +1,36 @@
+"""The residual CNN: its block is the equation, and it sees every picture that is laid on the others."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from armillary.core import ConfigError
+from armillary.nn.residual_cnn import Encoder, ResidualBlock
+
+
+@torch.no_grad()
+def test_a_block_is_its_equation():
+    block, x = ResidualBlock(3).double(), torch.randn(2, 3, 5, 4, dtype=torch.float64)
+    inner = functional.conv2d(x.clamp_min(0.0), block.first.weight, block.first.bias, padding=1)
+    expected = x + functional.conv2d(inner.clamp_min(0.0), block.second.weight, block.second.bias, padding=1)
+    torch.testing.assert_close(block(x), expected)
+
+
+@pytest.mark.parametrize("num_pictures", [1, 2])
+@torch.no_grad()
+def test_every_picture_and_every_place_is_seen(num_pictures):
+    torch.manual_seed(0)
+    encoder = Encoder(height=16, width=24, latent_size=5, channels=(4, 8), num_pictures=num_pictures)
+    frames = torch.rand(1, 3 * num_pictures, 16, 24)
+    before = encoder(frames)
+    assert before.shape == (1, 5)
+    for channel in range(3 * num_pictures):
+        for row, column in ((0, 0), (15, 23), (8, 12)):
+            changed = frames.clone()
+            changed[0, channel, row, column] = 1.0 - changed[0, channel, row, column].round()
+            assert not torch.equal(encoder(changed), before), (channel, row, column)
+
+
+def test_sides_that_do_not_divide_are_refused():
+    with pytest.raises(ConfigError, match="multiples of 16 for 3 stages, received 16 x 24"):
+        Encoder(height=16, width=24, latent_size=5, channels=(4, 8, 8))
