@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks import report
 
 ROOT = Path(__file__).resolve().parent.parent
-_NOT_STUDIES = {"__init__", "rows", "run", "report", "lerobot_reader"}
+_NOT_STUDIES = {"__init__", "rows", "run", "report", "lerobot_reader", "training"}
 
 
 def studies() -> dict[str, str]:

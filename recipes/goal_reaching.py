@@ -1,16 +1,17 @@
 """Goals given as pictures: planning on latents learned from pixels, beside its rivals and its ceiling.
 
-    python -m recipes.goal_reaching TASK [--seeds N] [--seed K ...] [--out DIR] [--quick] [--json]
+    python -m recipes.goal_reaching [TASK ...] [--seeds N] [--seed K ...] [--out DIR] [--quick] [--json]
 
-TASK is two-rooms-fixed, two-rooms-random (walls and doors that no recording holds) or pusher. Each seed records its own episodes
-of the world without goal marks, trains the end-to-end JEPA, goal-conditioned cloning and inverse dynamics on that JEPA's frozen
-latents, one thread each, and lets them do the same held-out tasks (protocol: `armillary.evaluate.closed_loop`) beside
-random actions, the scripted expert and the same planner with the true world. Rows: success over all tasks of all seeds.
-Finished parts are kept under --out and not done again.
+A TASK is two-rooms-fixed, two-rooms-random (walls and doors that no recording holds) or pusher; all three by default. Each
+seed records its own episodes of the world without goal marks, trains the end-to-end JEPA, goal-conditioned cloning and inverse
+dynamics on that JEPA's frozen latents, one thread each, and lets them do the same held-out tasks (protocol:
+`armillary.evaluate.closed_loop`) beside random actions, the scripted expert and the same planner with the true world. Rows:
+success over all tasks of all seeds. Finished parts are kept under --out and not done again.
 """
 
 import logging
 import sys
+from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,16 +128,25 @@ def rows(name: str, outcomes: list[Mapping[str, Mapping]]) -> list[dict]:
 def main() -> None:
     """Record, train, act, print the rows."""
     arguments = parser(f"recipes.{NAME}", __doc__.splitlines()[0])
-    arguments.add_argument("task", choices=tuple(TASKS), help="which world and layout")
+    arguments.add_argument("tasks", nargs="*", metavar="TASK", help=f"which world and layout: {', '.join(TASKS)} (default: all)")
     arguments.add_argument("--episodes", type=int, default=100, help="tasks a seed (default 100)")
     arguments.add_argument("--out", type=Path, default=Path("runs") / NAME, help="where recordings, runs and outcomes are kept")
     arguments.add_argument("--seed", type=int, nargs="*", help="only do the work of these seeds (to share it among processes)")
     options = arguments.parse_args()
+    unknown = [name for name in options.tasks if name not in TASKS]
+    if unknown:
+        arguments.error(f"there is no task {', '.join(unknown)}; choose from {', '.join(TASKS)}")
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
-    task = QUICK if options.quick else TASKS[options.task]
-    out = options.out / ("quick" if options.quick else options.task)
-    episodes, seeds = (4, 1) if options.quick else (options.episodes, options.seeds)
+    if options.quick:
+        study("quick", QUICK, options, episodes=4, seeds=1)
+    for name in () if options.quick else options.tasks or TASKS:
+        study(name, TASKS[name], options, episodes=options.episodes, seeds=options.seeds)
+
+
+def study(name: str, task: Task, options: Namespace, *, episodes: int, seeds: int) -> None:
+    """One task: every seed's outcomes, then the rows; with `--seed` only the outcomes of those seeds."""
+    out = options.out / name
     if options.seed is not None:
         for seed in options.seed:
             judge(task, seed, out, episodes)
@@ -144,9 +154,8 @@ def main() -> None:
     earlier = any((out / f"outcomes-{seed}.json").exists() for seed in range(seeds))
     with timed() as wall:
         outcomes = [judge(task, seed, out, episodes) for seed in range(seeds)]
-    name = f"{NAME}_{options.task.replace('-', '_')}"
-    command = f"python -m recipes.{NAME} {options.task}"
-    publish(name, rows(name, outcomes), options, command=command, wall_s=None if earlier else wall["s"])
+    found = rows(f"{NAME}_{name.replace('-', '_')}", outcomes)
+    publish(found[0]["name"], found, options, command=f"python -m recipes.{NAME} {name}", wall_s=None if earlier else wall["s"])
 
 
 if __name__ == "__main__":
