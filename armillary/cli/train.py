@@ -55,10 +55,12 @@ def tell_result(result, out: str, console: Console) -> None:
         "best_validation_loss": best,
         "best_weights": str(result.best_weights),
         "latest_weights": str(result.latest_weights),
+        "diagnosis": result.diagnosis,
     }
     validated = "" if best is None else f"; best validation loss {best:.4f} at step {result.best_step}"
     judge = f"\njudge it with: armillary evaluate {out}" if result.renders else ""
-    text = f"{out}: {result.steps} steps in {clock(result.seconds)}{validated}{judge}"
+    wrong = f"\nwarning: {result.diagnosis}" if result.diagnosis else ""
+    text = f"{out}: {result.steps} steps in {clock(result.seconds)}{validated}{wrong}{judge}"
     console.result(value, text)
 
 

@@ -151,6 +151,10 @@ class Trainable(ABC):
         """Called after each optimiser step (target networks, schedules that live in buffers)."""
         return None
 
+    def diagnose(self, row: Mapping[str, object]) -> str:
+        """What is wrong with what was learned, in a sentence with what to do next, from the last row of metrics; empty: nothing known."""
+        return ""
+
 
 def require(prompt: Prompt, *names: str) -> None:
     """Raise WorldError unless the prompt has every named field."""

@@ -16,10 +16,10 @@ def model_card(config: Mapping[str, object], environment: Mapping[str, object], 
     packages = environment.get("packages") or {}
     return f"""---
 library_name: armillary
-tags: [world-model, {family}]
+tags: [armillary, {family}]
 license: {MISSING.strip("*")!r}
 ---
-# {family} world model
+# {family}, trained by Armillary
 
 | | |
 |---|---|

@@ -44,6 +44,7 @@ class FitResult:
     latest_weights: Path
     best_weights: Path
     renders: bool
+    diagnosis: str = ""  # what the world itself finds wrong with what it learned
 
 
 def fit(
@@ -293,8 +294,10 @@ class _Loop:
         seconds = time.perf_counter() - self.started
         load_weights(self.world, self.run.weights("best"))
         self.world.eval()
+        rows = self.run.metrics()
+        diagnosis = self.world.diagnose(rows[-1]) if rows else ""
         if self.group.is_main:
-            results = {"steps": self.step, "best step": self.best_step, "validation loss": self.best_loss}
+            results = {"steps": self.step, "best step": self.best_step, "validation loss": self.best_loss, "diagnosis": diagnosis or None}
             self.run.write_card({name: value for name, value in results.items() if value is not None})
         return FitResult(
             steps=self.step,
@@ -304,4 +307,5 @@ class _Loop:
             latest_weights=self.run.weights("latest"),
             best_weights=self.run.weights("best"),
             renders=isinstance(self.world, Renders),
+            diagnosis=diagnosis,
         )

@@ -231,6 +231,14 @@ def test_tensorboard_is_written_when_it_is_there(tmp_path):
     assert list((run.path / "tensorboard").glob("events.out.tfevents.*"))
 
 
+def test_what_the_world_finds_wrong_is_told_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(ToyWorld, "diagnose", lambda self, row: f"collapsed at step {row['step']}; do less")
+    run = create(tmp_path / "run")
+    result = train(run, steps=6)
+    assert result.diagnosis == "collapsed at step 6; do less"
+    assert result.diagnosis in (run.path / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
 def test_progress_counts_to_the_end(tmp_path):
     seen = []
     train(create(tmp_path / "run"), on_progress=seen.append)

@@ -1,5 +1,6 @@
 """The end-to-end JEPA as a World: from pixels to a latent, and from a latent and an action to the next latent. It never draws."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import gymnasium
@@ -12,7 +13,7 @@ from armillary.core import Batch, ConfigError, Embeds, Loss, Phase, Prompt, Stat
 from armillary.data.shape import DataShape
 from armillary.nn.action_scale import ActionScale
 from armillary.nn.residual_cnn import Encoder
-from armillary.worlds.jepa.collapse import watch_collapse
+from armillary.worlds.jepa.collapse import describe_collapse, watch_collapse
 from armillary.worlds.jepa.end_to_end import Predictor
 from armillary.worlds.jepa.regularisers import InverseDynamics, covariance_loss, sigreg, similarity_loss, variance_loss
 
@@ -162,6 +163,10 @@ class EndToEndWorld(nn.Module, World[EndToEndState], Embeds, Trainable):
             terms["inverse"] = (config.inverse_weight, self.inverse.loss(latents, actions))
         parts = {name: value.detach() for name, (_, value) in terms.items()}
         return Loss(sum(weight * value for weight, value in terms.values()), parts | watch_collapse(latents))
+
+    def diagnose(self, row: Mapping[str, object]) -> str:
+        """Whether the encoder collapsed (collapse.py)."""
+        return describe_collapse(row, dimensions=self.config.latent_size)
 
     def _prediction_loss(self, latents: Float[Tensor, "b t d"], actions: Float[Tensor, "b t a"]) -> Float[Tensor, ""]:
         """Squared error of the latents predicted 1 to `predict_steps` steps ahead, from every frame at once.

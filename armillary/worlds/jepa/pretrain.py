@@ -22,6 +22,7 @@ CROP_ASPECT_RATIO = (0.75, 1.35)
 # The targets move, so that losses of two moments do not compare, and the least is that of a collapsed encoder: only the end is validated,
 # and the last weights are the best.
 AT_THE_END_ONLY = 0
+LEAST_SPREAD = 0.1  # tokens have unit deviation; over places a healthy encoder's keep most of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +169,16 @@ class VideoPretraining(nn.Module, Trainable):
 
     def after_step(self) -> None:
         self.networks.follow(self.config.momentum)
+
+    def diagnose(self, row: Mapping[str, object]) -> str:
+        """Whether the target encoder collapsed: its tokens, of unit deviation within each, are then the same in every place."""
+        spread = row.get("validation_spread", row.get("spread"))
+        if spread is None or spread >= LEAST_SPREAD:
+            return ""
+        return (
+            f"collapsed: every patch gets nearly the same token (spread {spread:.3g}, healthy is above {LEAST_SPREAD}); "
+            "average more slowly (model.momentum), warm up longer (train.warmup_steps) or lower model.learning_rate"
+        )
 
 
 def other_cuts(frames: Float[Tensor, "b t c h w"], smallest: float, mirror: bool, rng: Generator) -> Float[Tensor, "b t c h w"]:

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from armillary.core import seeded
+from armillary.worlds.jepa import pretrain
 from armillary.worlds.jepa.collapse import describe_collapse, deviations, effective_rank, watch_collapse
+from tests.worlds.jepa.small_end_to_end import SHAPE, small_world
 
 
 def orthogonal_samples(scales: list[float], count: int = 64) -> torch.Tensor:
@@ -76,3 +78,11 @@ def test_a_collapsed_row_is_named_with_what_to_do(embeddings, said):
 def test_held_out_values_are_preferred():
     row = {"deviation": 1.0, "effective_rank": 20.0, "validation_deviation": 0.01, "validation_effective_rank": 20.0}
     assert "0.01" in describe_collapse(row, dimensions=32)
+
+
+def test_worlds_say_that_they_collapsed():
+    world = small_world()
+    assert "collapsed" in world.diagnose({"deviation": 0.01, "effective_rank": 20.0})
+    assert world.diagnose({"deviation": 1.0, "effective_rank": 8.0}) == ""
+    encoder = pretrain.build(pretrain.Config(), SHAPE)
+    assert "collapsed" in encoder.diagnose({"spread": 0.01}) and encoder.diagnose({"spread": 0.6}) == ""

@@ -1,0 +1,199 @@
+"""V-JEPA 2-AC on a real humanoid: what predicted latents say of the right arm half a second later.
+
+    python -m recipes.g1_action_conditioned [--data PATH] [--seeds N] [--seed K ...] [--out DIR] [--quick] [--json]
+
+The last fifth of the episodes is held out. Each seed pre-trains a small V-JEPA 2 on the pictures of the others, trains the
+action-conditioned predictor on its frozen tokens, and fits a ridge probe from true tokens to the seven joints of the right arm
+on training episodes (the last tenth of them chooses its penalty). Then, on held-out episodes, the probe reads tokens that were
+predicted five steps (0.5 s) ahead from two pictures, the robot's state and the actions done. Beside it: another episode's
+actions, the tokens of now, the true tokens of then, and ridge regressions of the true state with and without the actions. R2 is
+about the mean of the training data; intervals are bootstrapped over held-out episodes and seeds together.
+"""
+
+import logging
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from armillary.core import Episode, Estimate, Prompt, seeded, to_model
+from armillary.core.storage import read_json, write_json
+from armillary.evaluate.linear_probe import LinearProbe, fit_linear_probe
+from armillary.studies.fit import family_module
+from armillary.studies.runs import LoadedRun, held_out
+from benchmarks.rows import parser, publish, row, timed
+from recipes.training import processor_seconds, trained
+
+NAME, ENCODER, FAMILY = "g1_action_conditioned", "vjepa2", "vjepa2-ac"
+DATA = Path(__file__).parents[2] / "shared" / "data" / "g1_inspire_lerobot21_160x120"
+STEPS = {ENCODER: 1000, FAMILY: 2000}
+AHEAD = 5  # steps of 0.1 s
+STARTS_EVERY = 3
+RIGHT_ARM = slice(7, 14)  # kRightShoulderPitch to kRightWristYaw in the dataset's state
+AT_ONCE = 64
+
+logger = logging.getLogger(NAME)
+Windows = Mapping[str, Tensor]
+
+
+def settings():
+    """What `armillary cost g1_action_conditioned` tells the cost of: the predictor on an encoder that is not trained."""
+    return recipe(FAMILY, 0, quick=False, encoder="random")
+
+
+def recipe(family: str, seed: int, quick: bool, encoder: str = ""):
+    """The settings of one training run."""
+    config = family_module(family).PRESETS["default"]
+    train = replace(config.train, seed=seed, steps=4 if quick else STEPS[family], checkpoint_every=500, workers=0)
+    model = replace(config.model, encoder=encoder) if family == FAMILY else config.model
+    return replace(config, train=train, model=model)
+
+
+def windows(episodes: Sequence[Episode], camera: str) -> list[Windows]:
+    """Of each episode: two pictures and the action between them, the state now, the next actions, and picture and state then."""
+    found = []
+    for episode in episodes:
+        now = torch.arange(1, len(episode) - AHEAD, STARTS_EVERY)
+        frames, state = episode.frames[camera], torch.from_numpy(episode.state)
+        actions = torch.from_numpy(episode.actions)
+        found.append(
+            {
+                "frames": to_model(np.stack([frames[now - 1], frames[now]], axis=1)),
+                "between": actions[now - 1][:, None],
+                "state": state[now],
+                "actions": torch.stack([actions[now + ahead] for ahead in range(AHEAD)], dim=1),
+                "then": to_model(frames[now + AHEAD]),
+                "arm": state[now + AHEAD, RIGHT_ARM],
+            }
+        )
+    return found
+
+
+@torch.no_grad()
+def predicted(world, one: Windows, actions: Tensor) -> Float[Tensor, "n e"]:
+    """Tokens after `actions`, from the pictures, the action between them and the state."""
+    found = []
+    for part in torch.arange(len(actions)).split(AT_ONCE):
+        prompt = Prompt(batch_size=len(part), frames=one["frames"][part], actions=one["between"][part], state=one["state"][part])
+        rng = seeded(0)
+        found.append(world.embed(world.rollout(world.start(prompt, rng), actions[part], rng)[-1]))
+    return torch.cat(found)
+
+
+@torch.no_grad()
+def encoded(world, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n e"]:
+    """Tokens of real pictures."""
+    return torch.cat([world.encode(part[:, None]).flatten(1) for part in pictures.split(AT_ONCE)])
+
+
+def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, list]:
+    """Squared errors and squared distances from the mean, by subject and held-out episode, and the seconds that training took."""
+    kept = out / f"errors-{seed}.json"
+    if kept.exists():
+        return read_json(kept)
+    command = ["python", "-m", f"recipes.{NAME}", "--data", str(options.data), "--seed", str(seed)]
+    shared = {"data": options.data, "replay": command}
+    encoder = trained(ENCODER, recipe(ENCODER, seed, options.quick), folder=out / f"{ENCODER}-{seed}", **shared)
+    config = recipe(FAMILY, seed, options.quick, str(encoder.path))
+    run = trained(FAMILY, config, folder=out / f"{FAMILY}-{seed}", **shared)
+    logger.info("seed %d: probing", seed)
+    found = errors(run, options.data, seed)
+    found["seconds"] = [processor_seconds(encoder) + processor_seconds(run)]
+    write_json(kept, found)
+    return found
+
+
+def errors(run: LoadedRun, data: Path, seed: int) -> dict[str, list]:
+    """[squared error, squared distance from the mean] of every subject in every held-out episode."""
+    held = held_out(run, data)
+    training, test = windows(held.training, run.camera), windows(held.episodes, run.camera)
+    many = max(len(training) // 10, 1)
+    fitted, aside = training[:-many], training[-many:]
+    shuffle = np.random.default_rng(seed)
+
+    def join(parts: Sequence[Windows], features) -> Tensor:
+        return torch.cat([features(one) for one in parts])
+
+    def probe(features) -> LinearProbe:
+        given = [(join(parts, features), join(parts, lambda one: one["arm"])) for parts in (fitted, aside)]
+        return fit_linear_probe(*given[0], given[1])
+
+    def others(index: int) -> Tensor:
+        """The actions of windows of other held-out episodes."""
+        pool = torch.cat([one["actions"] for number, one in enumerate(test) if number != index])
+        return pool[torch.from_numpy(shuffle.permutation(len(pool))[: len(test[index]["actions"])])]
+
+    then, state = probe(lambda one: encoded(run.world, one["then"])), lambda one: one["state"]
+    acted = lambda one: torch.cat([one["state"], one["actions"].flatten(1)], dim=1)  # noqa: E731
+    from_state, from_both = probe(state), probe(acted)
+    told = {
+        "model": lambda index, one: then.read(predicted(run.world, one, one["actions"])),
+        "shuffled_actions": lambda index, one: then.read(predicted(run.world, one, others(index))),
+        "tokens of now": lambda index, one: then.read(encoded(run.world, one["frames"][:, -1])),
+        "true tokens of then": lambda index, one: then.read(encoded(run.world, one["then"])),
+        "ridge on state": lambda index, one: from_state.read(state(one)),
+        "ridge on state and actions": lambda index, one: from_both.read(acted(one)),
+    }
+    spread = [float((one["arm"].double() - then.target_mean).square().sum()) for one in test]
+    found = {}
+    for name, tell in told.items():
+        error = [float((tell(index, one) - one["arm"].double()).square().sum()) for index, one in enumerate(test)]
+        found[name] = [error, spread]
+    return found
+
+
+def r2_over_seeds_and_episodes(values: Float[np.ndarray, "seeds 2 episodes"], resamples: int = 10_000) -> Estimate:
+    """R2 of all windows together, seeds and episodes drawn anew together for its interval."""
+    draw = np.random.default_rng(0)
+    seeds, _, episodes = values.shape
+    chosen = values[draw.integers(seeds, size=(resamples, seeds))]  # resamples seeds 2 episodes
+    which = draw.integers(episodes, size=(resamples, 1, 1, episodes))
+    sums = np.take_along_axis(chosen, which, axis=3).sum(axis=(1, 3))
+    low, high = np.quantile(1.0 - sums[:, 0] / sums[:, 1], [0.025, 0.975])
+    total = values.sum(axis=(0, 2))
+    return Estimate(value=float(1.0 - total[0] / total[1]), low=float(low), high=float(high), n=episodes)
+
+
+def rows(found: Sequence[Mapping[str, list]]) -> list[dict]:
+    """The table."""
+    metric, seeds = "R2 of the right arm +0.5 s", len(found)
+    table = []
+    for subject in found[0]:
+        values = np.array([one[subject] for one in found])
+        if subject == "seconds":
+            seconds = Estimate(value=float(values.mean()), low=float(values.min()), high=float(values.max()), n=seeds)
+            table.append(row(NAME, "model", "processor time of training", seconds, seeds=seeds, unit="s", digits=0))
+        else:
+            table.append(row(NAME, subject, metric, r2_over_seeds_and_episodes(values), seeds=seeds))
+    return table
+
+
+def main() -> None:
+    """Train, probe, print the rows."""
+    arguments = parser(f"recipes.{NAME}", __doc__.splitlines()[0])
+    arguments.add_argument("--data", type=Path, default=DATA, help="the G1 dataset, LeRobot v2.1 or v3")
+    arguments.add_argument("--out", type=Path, default=Path("runs") / NAME, help="where runs and errors are kept")
+    arguments.add_argument("--seed", type=int, nargs="*", help="only do the work of these seeds (to share it among processes)")
+    options = arguments.parse_args()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
+    torch.set_num_threads(1)
+    out = options.out / "quick" if options.quick else options.out
+    seeds = 1 if options.quick else options.seeds
+    if options.seed is not None:
+        for seed in options.seed:
+            judge(seed, options, out)
+        return
+    earlier = any((out / f"errors-{seed}.json").exists() for seed in range(seeds))
+    with timed() as wall:
+        found = [judge(seed, options, out) for seed in range(seeds)]
+    publish(NAME, rows(found), options, command=f"python -m recipes.{NAME}", wall_s=None if earlier else wall["s"])
+
+
+if __name__ == "__main__":
+    main()
