@@ -54,10 +54,12 @@ class ActionPredictor(nn.Module):
         heads: int,
         mlp_ratio: float = 4.0,
         predict_change: bool = True,
+        learn_places: bool = True,
     ):
         super().__init__()
         self.predict_change, self.tokens_per_frame = predict_change, CONTROLS + grid.count
         self.enter = nn.Linear(token_size, width)
+        self.place = nn.Parameter(torch.zeros(grid.count, width)) if learn_places else None
         self.action = nn.Linear(action_size, width)
         self.state = nn.Linear(state_size, width) if state_size else None
         self.unknown = nn.Parameter(torch.zeros(width))
@@ -66,7 +68,8 @@ class ActionPredictor(nn.Module):
         self.leave = nn.Linear(width, token_size)
         self.change = nn.Linear(width, state_size) if state_size else None
         initialise(self, self.blocks)
-        nn.init.trunc_normal_(self.unknown, std=INITIAL_STD)
+        for token in [self.unknown] + [self.place] * learn_places:
+            nn.init.trunc_normal_(token, std=INITIAL_STD)
         for last in [self.leave] * predict_change + [self.change] * (state_size > 0):
             nn.init.zeros_(last.weight)
         table = rotary_table(frame_positions(max_frames, grid.rows, grid.columns), width // heads, convention="exact")
@@ -90,7 +93,11 @@ class ActionPredictor(nn.Module):
         assert count <= len(self.allowed), f"made for {len(self.allowed) // self.tokens_per_frame} frames, received {frames}"
         table = RotaryTable(self.cos[:, :count], self.sin[:, :count])
         allowed = self.allowed[:count, :count] if frames > 1 else None
-        hidden = torch.cat([self.action(actions)[:, :, None], self._state_tokens(states, known)[:, :, None], self.enter(tokens)], dim=2)
+        patches = self.enter(tokens)
+        controls = torch.stack([self.action(actions), self._state_tokens(states, known)], dim=2)
+        if self.place is not None:
+            patches = patches + self.place + controls.sum(dim=2, keepdim=True)
+        hidden = torch.cat([controls, patches], dim=2)
         hidden = hidden.flatten(1, 2)
         for block in self.blocks:
             hidden = block(hidden, table, allowed)

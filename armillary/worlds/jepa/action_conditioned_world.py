@@ -18,6 +18,7 @@ from armillary.worlds.jepa.vit import check_picture
 
 _POSITIVE = ("predictor_width", "predictor_depth", "predictor_heads", "context_steps", "rollout_steps", "batch_size")
 _WEIGHTS = ("rollout_weight", "state_weight")
+_DISTANCES = ("squared", "l1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +27,11 @@ class ModelConfig(EncoderSizes):
 
     `encoder`: the folder of a finished run of vjepa2, a folder or hub id of released weights, or "random". Its sizes are its own, written
     down when a run begins; the ones given here are those of "random". It is read once, when training begins. Predictions look at the
-    last `context_steps` frames. Training windows have `window_steps` frames. `predict_change` adds what is predicted to what is there.
+    last `context_steps` frames. Training windows have `window_steps` frames. `predict_change` adds what is predicted to what is there;
+    `learn_places` gives every patch a learned place, and action and state to every patch beside their own tokens.
 
     Total = teacher-forced error + `rollout_weight` * error over a rollout of `rollout_steps` + `state_weight` * error of the state.
+    The tokens' errors are "squared" or "l1" (`distance`), the state's is l1.
     In a share `drop_state` of the windows no state is known, and in as many none before some frame.
     """
 
@@ -38,11 +41,13 @@ class ModelConfig(EncoderSizes):
     predictor_heads: int = 4
     predictor_mlp_ratio: float = 4.0
     predict_change: bool = True
+    learn_places: bool = True
+    distance: str = "squared"
     context_steps: int = 2
     window_steps: int = 4
     rollout_steps: int = 2
     rollout_weight: float = 1.0
-    state_weight: float = 1.0
+    state_weight: float = 0.1
     drop_state: float = 0.2
     batch_size: int = 16
     learning_rate: float = 1e-3
@@ -55,6 +60,8 @@ class ModelConfig(EncoderSizes):
         for name in _WEIGHTS:
             if getattr(self, name) < 0:
                 raise ConfigError(f"model.{name} must be >= 0 (0 switches it off), received {getattr(self, name)}")
+        if self.distance not in _DISTANCES:
+            raise ConfigError(f"model.distance must be one of {', '.join(_DISTANCES)}, received {self.distance!r}")
         if self.predictor_width % self.predictor_heads:
             sizes = f"{self.predictor_width} and {self.predictor_heads}"
             raise ConfigError(f"model.predictor_width must be a multiple of model.predictor_heads, received {sizes}")
@@ -118,6 +125,7 @@ class ActionConditionedWorld(nn.Module, World[ActionConditionedState], Embeds, T
             heads=config.predictor_heads,
             mlp_ratio=config.predictor_mlp_ratio,
             predict_change=config.predict_change,
+            learn_places=config.learn_places,
         )
         self.standardise = ActionScale(shape.action_mean, shape.action_std)
         self.state_scale = StateScale(shape.state_mean, shape.state_std)
@@ -177,7 +185,7 @@ class ActionConditionedWorld(nn.Module, World[ActionConditionedState], Embeds, T
         self._freeze()
 
     def loss(self, batch: Batch, rng: Generator) -> Loss:
-        """L1 of the tokens foreseen from real frames (eq. 2) and over a rollout (eq. 3), and of the state foreseen in both.
+        """The error of the tokens foreseen from real frames (eq. 2) and over a rollout (eq. 3), and of the state foreseen in both.
 
         The parts are given without their weights; `copy_last` is the error of answering that nothing moves.
         """
@@ -186,17 +194,21 @@ class ActionConditionedWorld(nn.Module, World[ActionConditionedState], Embeds, T
         robot, known = self._robot_of(batch, rng)
         tokens, change = self.predictor(targets[:, :-1], actions[:, :-1], robot[:, :-1], known[:, :-1])
         states = [_mean_where(known[:, :-1], robot[:, :-1] + change - robot[:, 1:])]
-        terms = {"teacher_forced": (1.0, (tokens - targets[:, 1:]).abs().mean())}
+        terms = {"teacher_forced": (1.0, self._error(tokens, targets[:, 1:]))}
         if config.rollout_weight and config.rollout_steps > 1:
             rolled = self._roll(targets, actions, robot, known)
-            errors = [(one.tokens[:, -1] - targets[:, ahead]).abs().mean() for ahead, one in enumerate(rolled, start=1)]
+            errors = [self._error(one.tokens[:, -1], targets[:, ahead]) for ahead, one in enumerate(rolled, start=1)]
             terms["rollout"] = (config.rollout_weight, torch.stack(errors[1:]).mean())  # the first step is the teacher-forced one
             states += [_mean_where(known[:, :1], one.robot[:, -1:] - robot[:, [ahead]]) for ahead, one in enumerate(rolled[1:], start=2)]
         if config.state_weight and self.state_size:
             terms["state"] = (config.state_weight, torch.stack(states).mean())
         parts = {name: value.detach() for name, (_, value) in terms.items()}
-        parts["copy_last"] = (targets[:, 1:] - targets[:, :-1]).abs().mean()
+        parts["copy_last"] = self._error(targets[:, :-1], targets[:, 1:])
         return Loss(sum(weight * value for weight, value in terms.values()), parts)
+
+    def _error(self, foreseen: Float[Tensor, "*lead n d"], seen: Float[Tensor, "*lead n d"]) -> Float[Tensor, ""]:
+        gap = foreseen - seen
+        return gap.abs().mean() if self.config.distance == "l1" else gap.square().mean()
 
     def _roll(
         self, tokens: Float[Tensor, "b t n d"], actions: Float[Tensor, "b t a"], robot: Float[Tensor, "b t s"], known: Bool[Tensor, "b t"]

@@ -13,10 +13,11 @@ from armillary.data.splits import measure
 from armillary.train import RunFolder, fit
 from armillary.worlds.jepa.action_conditioned_train import PRESETS, build
 from armillary.worlds.jepa.action_conditioned_world import ActionConditionedState, ActionConditionedWorld
-from armillary.worlds.small.record import CAMERA, record_episodes
+from armillary.worlds.small.record import CAMERA
+from tests.worlds.jepa.gliding_dot import gliding_dot
 
-SIDE = 32
-SIZES = {"width": 48, "depth": 1, "heads": 2, "predictor_width": 64, "predictor_depth": 2, "predictor_heads": 2}
+SIDE = 16
+SIZES = {"width": 48, "depth": 1, "heads": 2, "patch_size": 4, "predictor_width": 64, "predictor_depth": 2, "predictor_heads": 2}
 
 
 def windows(episodes: list[Episode], starts: range, steps: int) -> Batch:
@@ -34,26 +35,25 @@ def ahead(world: ActionConditionedWorld, batch: Batch, actions: Tensor, steps: i
 
 
 def test_foresees_tokens_and_state_and_listens_to_actions(tmp_path):
-    episodes = record_episodes("two-rooms", num_episodes=80, num_steps=60, size=SIDE, seed=0)
-    held_out = windows(record_episodes("two-rooms", num_episodes=20, num_steps=60, size=SIDE, seed=1), range(0, 50, 10), 8)
+    episodes = [gliding_dot(index) for index in range(150)]
+    held_out = windows([gliding_dot(index) for index in range(1000, 1020)], range(0, 4, 3), 8)
     preset = PRESETS["default"]
-    quick = {"steps": 300, "warmup_steps": 20, "validate_every": 0, "checkpoint_every": 0, "tensorboard": False, "workers": 0}
+    quick = {"steps": 900, "warmup_steps": 20, "validate_every": 0, "checkpoint_every": 0, "tensorboard": False, "workers": 0}
     config = replace(preset, train=replace(preset.train, **quick))
-    config = replace(config, model=replace(preset.model, encoder="random", **SIZES, batch_size=32, learning_rate=2e-3))
+    config = replace(config, model=replace(preset.model, encoder="random", **SIZES, batch_size=16, learning_rate=3e-3))
     torch.manual_seed(0)
     world = build(config, measure(episodes, DataConfig(height=SIDE, width=SIDE)))
     frozen = {name: tensor.clone() for name, tensor in world.encoder.state_dict().items()}
     with RunFolder.create(tmp_path / "run", family="vjepa2-ac", config={}, replay=["test"], seed=0) as run:
         fit(world, run=run, train_episodes=episodes, validation_episodes=[], camera=CAMERA, config=config.train)
     assert all(torch.equal(tensor, frozen[name]) for name, tensor in world.encoder.state_dict().items())
-    tokens, other = world.encode(held_out.frames), held_out.actions.roll(5, 0)  # of another episode
-    for steps, least_gain in ((1, 0.8), (5, 0.8)):
+    tokens, other = world.encode(held_out.frames), held_out.actions.roll(2, 0)  # of another episode
+    for steps in (1, 5):
         truth = tokens[:, 1 + steps]
-        stays = (tokens[:, 1] - truth).abs().mean().item()
+        stays = (tokens[:, 1] - truth).square().mean().item()
         right, wrong = (ahead(world, held_out, actions, steps) for actions in (held_out.actions, other))
-        predicted, misled = ((state.tokens[:, -1] - truth).abs().mean().item() for state in (right, wrong))
-        assert predicted < least_gain * stays and predicted < 0.8 * misled, (steps, predicted, stays, misled)
-        agent, agent_was = held_out.state[:, 1 + steps, :2], held_out.state[:, 1, :2]
-        error = (world.foreseen_state(right)[:, :2] - agent).norm(dim=-1).mean().item()
-        still = (agent_was - agent).norm(dim=-1).mean().item()
-        assert error < 0.6 * still, (steps, error, still)
+        predicted, misled = ((state.tokens[:, -1] - truth).square().mean().item() for state in (right, wrong))
+        assert predicted < 0.6 * stays and predicted < 0.75 * misled, (steps, predicted, stays, misled)
+        places = (world.foreseen_state(right), held_out.state[:, 1])
+        error, still = ((place - held_out.state[:, 1 + steps]).norm(dim=-1).mean() for place in places)
+        assert error < 0.3 * still, (steps, error, still)

@@ -76,13 +76,24 @@ def naive_losses(world, batch: Batch) -> tuple[float, float, float]:
 @torch.no_grad()
 @pytest.mark.parametrize("rollout_steps", [2, 3])
 def test_the_loss_equals_a_naive_loop(rollout_steps):
-    world = small_world(rollout_steps=rollout_steps, drop_state=0.0, rollout_weight=0.5, state_weight=2.0)
+    world = small_world(rollout_steps=rollout_steps, drop_state=0.0, rollout_weight=0.5, state_weight=2.0, distance="l1")
     batch = small_batch()
     loss, (forced, rolled, moved) = world.loss(batch, seeded(0)), naive_losses(world, batch)
     assert loss.parts["teacher_forced"].item() == pytest.approx(forced, rel=1e-5)
     assert loss.parts["rollout"].item() == pytest.approx(rolled, rel=1e-5)
     assert loss.parts["state"].item() == pytest.approx(moved, rel=1e-5)
     assert loss.total.item() == pytest.approx(forced + 0.5 * rolled + 2.0 * moved, rel=1e-5)
+
+
+@torch.no_grad()
+def test_the_squared_loss_is_the_mean_of_squares():
+    world, batch = small_world(drop_state=0.0, rollout_weight=0.0), small_batch()
+    targets = world.encode(batch.frames)
+    robot, known = world.state_scale(batch.state), torch.ones_like(batch.actions[..., 0], dtype=torch.bool)
+    told, _ = world.predictor(targets[:, :-1], world.standardise(batch.actions)[:, :-1], robot[:, :-1], known[:, :-1])
+    loss = world.loss(batch, seeded(0))
+    assert loss.parts["teacher_forced"].item() == pytest.approx((told - targets[:, 1:]).pow(2).mean().item(), rel=1e-5)
+    assert loss.parts["copy_last"].item() == pytest.approx((targets[:, 1:] - targets[:, :-1]).pow(2).mean().item(), rel=1e-5)
 
 
 @torch.no_grad()
