@@ -137,7 +137,8 @@ def test_the_picture_shows_what_memory_knows_and_stays_a_picture():
     state = world.start(Prompt(batch_size=1, frames=torch.rand(1, 2, 3, 64, 64)), seeded(0))
     other = replace(state, hidden=state.hidden + 3.0)
     assert not torch.equal(world.render(state)["rgb"], world.render(other)["rgb"])
-    world.vision_decoder.exit.bias += 40.0  # paints far brighter than white
+    world.vision_decoder.exit.bias[:12] += 40.0  # paints far brighter than white
+    world.vision_decoder.exit.bias[12:16] -= 40.0  # and everywhere
     picture = world.render(state)["rgb"]
     assert picture.max() == 1.0 and picture.min() >= 0.0
 
