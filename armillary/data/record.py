@@ -183,6 +183,12 @@ def _rows_of(episode: Episode, features: Mapping[str, Feature]) -> pa.Table:
 
 
 def _finish(path: Path) -> None:
+    """Join what was written one by one. A disk that fills up meanwhile is a StorageError, and the episodes stay readable."""
+    with storage_errors(path):
+        _join_files(path)
+
+
+def _join_files(path: Path) -> None:
     """Join single files into shared ones. Each step can be repeated: only the table of episodes says what counts."""
     if not (path / RECORDING).is_file():
         return

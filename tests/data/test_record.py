@@ -202,3 +202,18 @@ def test_a_full_disk_loses_no_saved_episode(small_disk: Path):
     os.close(writer._lock)
     copy = repair(small_disk / "set", small_disk.parent / "elsewhere")
     assert len(copy.episodes) == saved
+
+
+def test_a_disk_that_fills_up_while_closing_is_said_and_loses_no_episode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    originals = [episode(0), episode(1)]
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(record, "_join", full)
+        with pytest.raises(StorageError, match="disk is full"):
+            write_dataset(tmp_path / "set", originals)
+    assert_holds(tmp_path / "set", originals)
+    finish_recording(tmp_path / "set")
+    assert_holds(tmp_path / "set", originals)

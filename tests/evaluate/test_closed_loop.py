@@ -69,6 +69,26 @@ def test_planning_with_the_truth_solves_what_chance_does_not():
     assert seconds["simulator"] > 3 * seconds["random"]
 
 
+def test_a_solved_episode_stays_where_it_was_solved():
+    """The expert is at its goal after some actions; whoever goes on stepping walks it away again."""
+    protocol = ClosedLoopProtocol(episodes=6, max_steps=50)
+    tasks = protocol.tasks(ROOMS)
+
+    class Restless(Policy[object]):
+        def start(self, batch_size):
+            return tasks.expert().start(batch_size), torch.zeros(batch_size, dtype=torch.bool)
+
+        def act(self, observation, memory, rng):
+            inner, arrived = memory
+            action, inner = tasks.expert().act(observation, inner, rng)
+            arrived = arrived | ((observation[:, :2] - observation[:, 4:6]).norm(dim=-1) < 0.08)
+            return torch.where(arrived[:, None], torch.ones_like(action), action), (inner, arrived)
+
+    outcome = run_closed_loop(tasks, [Subject("restless", lambda tasks, goals: Restless(), "embedding")], protocol).outcomes["restless"]
+    assert outcome.solved.all()
+    assert (outcome.final_distance_m < 0.08).all()
+
+
 def test_every_subject_gets_the_same_tasks_and_draws_nothing_of_anothers():
     protocol = ClosedLoopProtocol(episodes=3, max_steps=2)
     first, second = [], []
