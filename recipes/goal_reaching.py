@@ -45,7 +45,7 @@ class Task:
     env: str
     layout: Mapping[str, str] = field(default_factory=dict)
     recorded: int = 400
-    steps: Mapping[str, int] = field(default_factory=lambda: {WORLD: 3000, CLONING: 3000, INVERSE: 2000})
+    steps: Mapping[str, int] = field(default_factory=lambda: {WORLD: 3000, CLONING: 2000, INVERSE: 2000})
     model: Mapping[str, str] = field(default_factory=dict)
     planner: str = "icem"
     plan: Mapping[str, str] = field(default_factory=dict)
@@ -71,7 +71,7 @@ def recordings(task: Task, seed: int, out: Path) -> Path:
 def learned(family: str, task: Task, seed: int, out: Path, settings: Mapping[str, str]) -> LoadedRun:
     """The finished run of one family and seed."""
     steps = {"train.steps": str(task.steps[family]), "train.checkpoint-every": "500"}
-    words = {"train.seed": str(seed), "train.workers": "0", **steps, **settings}
+    words = {"train.seed": str(seed), "train.workers": "0", "train.precision": "bf16", **steps, **settings}
     config = override(family_module(family).PRESETS["default"], words)
     logger.info("seed %d: %s", seed, family)
     replay = ["python", "-m", f"recipes.{NAME}", "--seed", str(seed)]
