@@ -14,7 +14,6 @@ import logging
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,24 +21,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from armillary.core import Episode, Estimate, Prompt, seeded, to_model
+from armillary.core import Estimate, seeded
 from armillary.core.storage import read_json, write_json
 from armillary.evaluate.linear_probe import LinearProbe, fit_linear_probe
-from armillary.studies.fit import family_module
 from armillary.studies.runs import LoadedRun, held_out
 from benchmarks.rows import parser, publish, row, timed
-from recipes.training import processor_seconds, trained
+from recipes.g1_worlds import AT_ONCE, DATA, FAMILY, OUT, Windows, learned, prompt, recipe, windows
+from recipes.intervals import r2_over_seeds_and_episodes
+from recipes.training import processor_seconds
 
-NAME, ENCODER, FAMILY = "g1_action_conditioned", "vjepa2", "vjepa2-ac"
-DATA = Path(__file__).parents[2] / "shared" / "data" / "g1_inspire_lerobot21_160x120"
-STEPS = {ENCODER: 1000, FAMILY: 2000}
-AHEAD = 5  # steps of 0.1 s
-STARTS_EVERY = 3
+NAME = "g1_action_conditioned"
 RIGHT_ARM = slice(7, 14)  # kRightShoulderPitch to kRightWristYaw in the dataset's state
-AT_ONCE = 64
 
 logger = logging.getLogger(NAME)
-Windows = Mapping[str, Tensor]
 
 
 def settings():
@@ -47,32 +41,9 @@ def settings():
     return recipe(FAMILY, 0, quick=False, encoder="random")
 
 
-def recipe(family: str, seed: int, quick: bool, encoder: str = ""):
-    """The settings of one training run."""
-    config = family_module(family).PRESETS["default"]
-    train = replace(config.train, seed=seed, steps=4 if quick else STEPS[family], checkpoint_every=500, workers=0)
-    model = replace(config.model, encoder=encoder) if family == FAMILY else config.model
-    return replace(config, train=train, model=model)
-
-
-def windows(episodes: Sequence[Episode], camera: str) -> list[Windows]:
-    """Of each episode: two pictures and the action between them, the state now, the next actions, and picture and state then."""
-    found = []
-    for episode in episodes:
-        now = torch.arange(1, len(episode) - AHEAD, STARTS_EVERY)
-        frames, state = episode.frames[camera], torch.from_numpy(episode.state)
-        actions = torch.from_numpy(episode.actions)
-        found.append(
-            {
-                "frames": to_model(np.stack([frames[now - 1], frames[now]], axis=1)),
-                "between": actions[now - 1][:, None],
-                "state": state[now],
-                "actions": torch.stack([actions[now + ahead] for ahead in range(AHEAD)], dim=1),
-                "then": to_model(frames[now + AHEAD]),
-                "arm": state[now + AHEAD, RIGHT_ARM],
-            }
-        )
-    return found
+def arm(one: Windows) -> Float[Tensor, "n 7"]:
+    """The right arm's joints at the end of each window."""
+    return one["then_state"][:, RIGHT_ARM]
 
 
 @torch.no_grad()
@@ -80,9 +51,8 @@ def predicted(world, one: Windows, actions: Tensor) -> Float[Tensor, "n e"]:
     """Tokens after `actions`, from the pictures, the action between them and the state."""
     found = []
     for part in torch.arange(len(actions)).split(AT_ONCE):
-        prompt = Prompt(batch_size=len(part), frames=one["frames"][part], actions=one["between"][part], state=one["state"][part])
         rng = seeded(0)
-        found.append(world.embed(world.rollout(world.start(prompt, rng), actions[part], rng)[-1]))
+        found.append(world.embed(world.rollout(world.start(prompt(one, part), rng), actions[part], rng)[-1]))
     return torch.cat(found)
 
 
@@ -97,11 +67,7 @@ def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, list]:
     kept = out / f"errors-{seed}.json"
     if kept.exists():
         return read_json(kept)
-    command = ["python", "-m", f"recipes.{NAME}", "--data", str(options.data), "--seed", str(seed)]
-    shared = {"data": options.data, "replay": command}
-    encoder = trained(ENCODER, recipe(ENCODER, seed, options.quick), folder=out / f"{ENCODER}-{seed}", **shared)
-    config = recipe(FAMILY, seed, options.quick, str(encoder.path))
-    run = trained(FAMILY, config, folder=out / f"{FAMILY}-{seed}", **shared)
+    encoder, run = learned(seed, options, out, ["python", "-m", f"recipes.{NAME}"])
     logger.info("seed %d: probing", seed)
     found = errors(run, options.data, seed)
     found["seconds"] = [processor_seconds(encoder) + processor_seconds(run)]
@@ -121,7 +87,7 @@ def errors(run: LoadedRun, data: Path, seed: int) -> dict[str, list]:
         return torch.cat([features(one) for one in parts])
 
     def probe(features) -> LinearProbe:
-        given = [(join(parts, features), join(parts, lambda one: one["arm"])) for parts in (fitted, aside)]
+        given = [(join(parts, features), join(parts, arm)) for parts in (fitted, aside)]
         return fit_linear_probe(*given[0], given[1])
 
     def others(index: int) -> Tensor:
@@ -140,24 +106,12 @@ def errors(run: LoadedRun, data: Path, seed: int) -> dict[str, list]:
         "ridge on state": lambda index, one: from_state.read(state(one)),
         "ridge on state and actions": lambda index, one: from_both.read(acted(one)),
     }
-    spread = [float((one["arm"].double() - then.target_mean).square().sum()) for one in test]
+    spread = [float((arm(one).double() - then.target_mean).square().sum()) for one in test]
     found = {}
     for name, tell in told.items():
-        error = [float((tell(index, one) - one["arm"].double()).square().sum()) for index, one in enumerate(test)]
+        error = [float((tell(index, one) - arm(one).double()).square().sum()) for index, one in enumerate(test)]
         found[name] = [error, spread]
     return found
-
-
-def r2_over_seeds_and_episodes(values: Float[np.ndarray, "seeds 2 episodes"], resamples: int = 10_000) -> Estimate:
-    """R2 of all windows together, seeds and episodes drawn anew together for its interval."""
-    draw = np.random.default_rng(0)
-    seeds, _, episodes = values.shape
-    chosen = values[draw.integers(seeds, size=(resamples, seeds))]  # resamples seeds 2 episodes
-    which = draw.integers(episodes, size=(resamples, 1, 1, episodes))
-    sums = np.take_along_axis(chosen, which, axis=3).sum(axis=(1, 3))
-    low, high = np.quantile(1.0 - sums[:, 0] / sums[:, 1], [0.025, 0.975])
-    total = values.sum(axis=(0, 2))
-    return Estimate(value=float(1.0 - total[0] / total[1]), low=float(low), high=float(high), n=episodes)
 
 
 def rows(found: Sequence[Mapping[str, list]]) -> list[dict]:
@@ -178,7 +132,7 @@ def main() -> None:
     """Train, probe, print the rows."""
     arguments = parser(f"recipes.{NAME}", __doc__.splitlines()[0])
     arguments.add_argument("--data", type=Path, default=DATA, help="the G1 dataset, LeRobot v2.1 or v3")
-    arguments.add_argument("--out", type=Path, default=Path("runs") / NAME, help="where runs and errors are kept")
+    arguments.add_argument("--out", type=Path, default=OUT, help="where runs and errors are kept")
     arguments.add_argument("--seed", type=int, nargs="*", help="only do the work of these seeds (to share it among processes)")
     options = arguments.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")

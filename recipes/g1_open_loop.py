@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from armillary.core import Estimate
 from armillary.core.storage import read_json, write_json
 from armillary.evaluate.direct_unet import DirectUnetConfig, fit_direct_unet
 from armillary.evaluate.open_loop import evaluate_open_loop
@@ -28,6 +27,7 @@ from armillary.evaluate.shift import SHIFTS, shift_episodes
 from armillary.studies.runs import HeldOut, LoadedRun, held_out
 from armillary.worlds.vmc.train import PRESETS, Config
 from benchmarks.rows import parser, publish, row, timed
+from recipes.intervals import over_seeds_and_episodes
 from recipes.training import processor_seconds, trained
 
 NAME, FAMILY = "g1_open_loop", "vmc"
@@ -98,17 +98,6 @@ def _judge_look(look: str, loaded: Mapping[str, LoadedRun], held: HeldOut, unet,
                 if preset == "default" or subject in renamed:
                     found[f"{look}|{metric}|{renamed.get(subject, subject)}"] = np.asarray(curve)
     return found
-
-
-def over_seeds_and_episodes(values: Float[np.ndarray, "seeds episodes"], resamples: int = 10_000) -> Estimate:
-    """The mean, and its 95 % interval from drawing seeds and episodes anew together."""
-    draw = np.random.default_rng(0)
-    seeds, episodes = values.shape
-    chosen_seeds = draw.integers(seeds, size=(resamples, seeds, 1))
-    chosen_episodes = draw.integers(episodes, size=(resamples, 1, episodes))
-    means = values[chosen_seeds, chosen_episodes].mean(axis=(1, 2))
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Estimate(value=float(values.mean()), low=float(low), high=float(high), n=episodes)
 
 
 def rows(curves: Sequence[Curves], step_s: float) -> list[dict]:

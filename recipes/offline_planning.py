@@ -1,0 +1,109 @@
+"""Planning offline on a real humanoid: is the true action's energy low, and is the planned action the true one?
+
+    python -m recipes.offline_planning [--data PATH] [--seeds N] [--seed K ...] [--out DIR] [--quick] [--json]
+
+The worlds are those of recipes.g1_action_conditioned (trained now unless its --out holds them), the protocol is that of
+`armillary.evaluate.offline_planning`: goals are the pictures 0.5 s later in held-out episodes, energies the L1 distance of tokens.
+Random actions are 200 a moment, as large as the true ones. The planner is CEM with one command held for the 0.5 s. Intervals
+are bootstrapped over held-out episodes and seeds together.
+"""
+
+import logging
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from armillary.core import seeded
+from armillary.core.storage import read_json, write_json
+from armillary.evaluate.offline_planning import Moments, command_error, planned_command, random_changes, share_dearer
+from armillary.planning.cem import CEM, CEMConfig
+from armillary.planning.objectives import GoalImage
+from armillary.studies.runs import LoadedRun, held_out
+from benchmarks.rows import parser, publish, row, timed
+from recipes.g1_worlds import AHEAD, DATA, OUT, Windows, learned, prompt, windows
+from recipes.intervals import over_seeds_and_episodes
+
+NAME = "offline_planning"
+RANDOM_ACTIONS = 200
+MOMENTS_EVERY = 4  # of the windows, which begin every third step
+# Its deviation is in halves of a range of ten deviations of the data: 0.06 is 0.3 of one. The mean of many elites is calm where the
+# energy is flat.
+PLANNER = CEMConfig(horizon=1, block=AHEAD, samples=256, elites=48, iterations=4, initial_std=0.06, answer="mean", max_rows=1024)
+SHARE, ERROR = "random actions dearer than the true one", "error of the command"
+
+logger = logging.getLogger(NAME)
+
+
+def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, list]:
+    """The mean of each held-out episode: share of dearer random actions, and errors of the planned, the zero and the mean action."""
+    kept = out / f"planning-{seed}.json"
+    if kept.exists():
+        return read_json(kept)
+    _, run = learned(seed, options, out, ["python", "-m", f"recipes.{NAME}"])
+    logger.info("seed %d: planning", seed)
+    held = held_out(run, options.data)
+    episodes = windows(held.episodes[:1] if options.quick else held.episodes, run.camera)
+    every = 30 if options.quick else MOMENTS_EVERY
+    found = [judged(run, one, torch.arange(0, len(one["state"]), every), seed) for one in episodes]
+    values = {name: [one[name] for one in found] for name in found[0]}
+    write_json(kept, values)
+    return values
+
+
+@torch.no_grad()
+def judged(run: LoadedRun, one: Windows, part: torch.Tensor, seed: int) -> dict[str, float]:
+    """One episode."""
+    world, rng = run.world, seeded(seed)
+    scale = world.standardise
+    moments = Moments(world.start(prompt(one, part), rng), one["actions"][part], one["between"][part][:, 0])
+    energy = GoalImage(world, one["then"][part], rng, distance="l1", steps="final")
+    others = random_changes(moments.actions, moments.last, scale.std, RANDOM_ACTIONS, rng)
+    commands = {
+        "planned": planned_command(world, moments, energy, CEM(PLANNER), rng),
+        "zero action": moments.last,
+        "mean action": scale.mean.expand_as(moments.last),
+    }
+    found = {name: float(command_error(command, moments, scale.std).mean()) for name, command in commands.items()}
+    return found | {SHARE: float(share_dearer(world, moments, energy, others, rng).mean())}
+
+
+def rows(found: Sequence[Mapping[str, list]]) -> list[dict]:
+    """The table, with how much less the planned command's error is than each of the others'."""
+    seeds = len(found)
+    stacked = {name: np.array([one[name] for one in found]) for name in found[0]}
+    table = [row(NAME, "model", SHARE, over_seeds_and_episodes(stacked.pop(SHARE)), seeds=seeds)]
+    for name, values in stacked.items():
+        table.append(row(NAME, name, ERROR, over_seeds_and_episodes(values), seeds=seeds, unit="deviations"))
+    for name in ("zero action", "mean action"):
+        less = over_seeds_and_episodes(stacked[name] - stacked["planned"])
+        table.append(row(NAME, "planned", f"less error than {name}", less, seeds=seeds, unit="deviations"))
+    return table
+
+
+def main() -> None:
+    """Train what is missing, plan, print the rows."""
+    arguments = parser(f"recipes.{NAME}", __doc__.splitlines()[0])
+    arguments.add_argument("--data", type=Path, default=DATA, help="the G1 dataset, LeRobot v2.1 or v3")
+    arguments.add_argument("--out", type=Path, default=OUT, help="where runs and errors are kept")
+    arguments.add_argument("--seed", type=int, nargs="*", help="only do the work of these seeds (to share it among processes)")
+    options = arguments.parse_args()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
+    torch.set_num_threads(1)
+    out = options.out / "quick" if options.quick else options.out
+    seeds = 1 if options.quick else options.seeds
+    if options.seed is not None:
+        for seed in options.seed:
+            judge(seed, options, out)
+        return
+    earlier = any((out / f"planning-{seed}.json").exists() for seed in range(seeds))
+    with timed() as wall:
+        found = [judge(seed, options, out) for seed in range(seeds)]
+    publish(NAME, rows(found), options, command=f"python -m recipes.{NAME}", wall_s=None if earlier else wall["s"])
+
+
+if __name__ == "__main__":
+    main()
