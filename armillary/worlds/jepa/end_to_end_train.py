@@ -18,12 +18,22 @@ class Config:
 
 
 # Where something in the picture stays still for a whole episode and differs between episodes (a goal, a theme, a wall), embeddings of
-# that alone vary, change little in time and are easily predicted. Strong inverse dynamics and weak similarity keep what actions move.
+# that alone vary, change little in time and are easily predicted: inverse dynamics keeps what actions move. Too much of all regularisers
+# beside the prediction, and the still things that decide where one can go (a wall, a door) are hardly embedded at all (docs/LOG.md).
 DEFAULT = ModelConfig()
 
 # eb_jepa (two rooms without a drawn goal): 8 covariance, 16 variance, 12 temporal similarity, 1 inverse dynamics, 8 steps ahead.
 # Its networks are larger: 512 dimensions, batches of 384 windows of 17 frames.
-EB_JEPA = ModelConfig(latent_size=512, similarity_weight=12.0, inverse_weight=1.0, batch_size=384, window_steps=17)
+EB_JEPA = ModelConfig(
+    latent_size=512,
+    variance_weight=16.0,
+    covariance_weight=8.0,
+    similarity_weight=12.0,
+    inverse_weight=1.0,
+    batch_size=384,
+    window_steps=17,
+    learning_rate=1e-3,
+)
 
 # LeWM: the next embedding alone, and 0.09 SIGReg. Its history of three frames is our memory.
 LEWM = ModelConfig(
@@ -38,6 +48,7 @@ LEWM = ModelConfig(
     covariance_weight=0.0,
     similarity_weight=0.0,
     inverse_weight=0.0,
+    learning_rate=1e-3,
 )
 
 PRESETS: Mapping[str, Config] = {

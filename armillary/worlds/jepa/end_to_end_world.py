@@ -41,12 +41,12 @@ class ModelConfig:
     window_steps: int = 12
     sigreg_weight: float = 0.0
     num_projections: int = 1024
-    variance_weight: float = 16.0
-    covariance_weight: float = 8.0
-    similarity_weight: float = 1.0
-    inverse_weight: float = 15.0
+    variance_weight: float = 4.0
+    covariance_weight: float = 2.0
+    similarity_weight: float = 0.25
+    inverse_weight: float = 4.0
     batch_size: int = 32
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
 
     def __post_init__(self):
         for name in _POSITIVE:
@@ -111,6 +111,17 @@ class EndToEndWorld(nn.Module, World[EndToEndState], Embeds, Trainable):
         """One step of the expected latent; nothing is drawn."""
         latent, memory = self.predict(state.latent, state.memory, self.standardise.one_step(action, state.batch_size))
         return EndToEndState(latent=latent, memory=memory)
+
+    def rollout(self, state: EndToEndState, actions: Float[Tensor, "b t a"], rng: Generator) -> list[EndToEndState]:
+        """`step` after `step`, to the bit; actions are checked and standardised once, which planners notice."""
+        states, steps = [], actions.shape[1]
+        if steps:
+            self.standardise.one_step(actions[:, 0], state.batch_size)
+        acted = self.standardise(actions)
+        for t in range(steps):
+            state = EndToEndState(*self.predict(state.latent, state.memory, acted[:, t]))
+            states.append(state)
+        return states
 
     def observe(
         self, state: EndToEndState, action: Float[Tensor, "b a"], observation: Float[Tensor, "b 3 h w"], rng: Generator
