@@ -35,7 +35,7 @@ $(VENV)/installed: $(VENV)/created pyproject.toml constraints.txt
 
 $(VENV)/installed-all: $(VENV)/installed
 	$(PIP) --no-build-isolation --editable ".[all]"
-	$(PIP) --no-deps lerobot
+	$(PIP) --no-deps lerobot stable-worldmodel
 	@touch $@
 
 demo: $(VENV)/installed

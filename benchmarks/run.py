@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks import report
 
 ROOT = Path(__file__).resolve().parent.parent
-_NOT_STUDIES = {"__init__", "rows", "run", "report", "lerobot_reader", "training", "intervals", "g1_worlds"}
+_NOT_STUDIES = {"__init__", "rows", "run", "report", "lerobot_reader", "training", "intervals", "g1_worlds", "real_videos", "seeds"}
 
 
 def studies() -> dict[str, str]:

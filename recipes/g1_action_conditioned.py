@@ -6,12 +6,12 @@ The last fifth of the episodes is held out. Each seed pre-trains a small V-JEPA 
 action-conditioned predictor on its frozen tokens, and fits a ridge probe from true tokens to the seven joints of the right arm
 on training episodes (the last tenth of them chooses its penalty). Then, on held-out episodes, the probe reads tokens that were
 predicted five steps (0.5 s) ahead from two pictures, the robot's state and the actions done. Beside it: another episode's
-actions, the tokens of now, the true tokens of then, and ridge regressions of the true state with and without the actions. R2 is
+actions, the robot state that the world foresees next to its tokens, the tokens of now, the true tokens of then, and ridge
+regressions of the true state with and without the actions. R2 is
 about the mean of the training data; intervals are bootstrapped over held-out episodes and seeds together.
 """
 
 import logging
-import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,12 +22,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from armillary.core import Estimate, seeded
-from armillary.core.storage import read_json, write_json
 from armillary.evaluate.linear_probe import LinearProbe, fit_linear_probe
 from armillary.studies.runs import LoadedRun, held_out
-from benchmarks.rows import parser, publish, row, timed
+from benchmarks.rows import row
 from recipes.g1_worlds import AT_ONCE, DATA, FAMILY, OUT, Windows, learned, prompt, recipe, windows
 from recipes.intervals import r2_over_seeds_and_episodes
+from recipes.seeds import begin, run_seeds, study_parser
 from recipes.training import processor_seconds
 
 NAME = "g1_action_conditioned"
@@ -47,13 +47,15 @@ def arm(one: Windows) -> Float[Tensor, "n 7"]:
 
 
 @torch.no_grad()
-def predicted(world, one: Windows, actions: Tensor) -> Float[Tensor, "n e"]:
-    """Tokens after `actions`, from the pictures, the action between them and the state."""
-    found = []
+def foreseen(world, one: Windows, actions: Tensor) -> tuple[Float[Tensor, "n e"], Float[Tensor, "n s"]]:
+    """Tokens and robot state after `actions`, from the pictures, the action between them and the state."""
+    tokens, states = [], []
     for part in torch.arange(len(actions)).split(AT_ONCE):
         rng = seeded(0)
-        found.append(world.embed(world.rollout(world.start(prompt(one, part), rng), actions[part], rng)[-1]))
-    return torch.cat(found)
+        last = world.rollout(world.start(prompt(one, part), rng), actions[part], rng)[-1]
+        tokens.append(world.embed(last))
+        states.append(world.foreseen_state(last))
+    return torch.cat(tokens), torch.cat(states)
 
 
 @torch.no_grad()
@@ -64,14 +66,10 @@ def encoded(world, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n e"]:
 
 def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, list]:
     """Squared errors and squared distances from the mean, by subject and held-out episode, and the seconds that training took."""
-    kept = out / f"errors-{seed}.json"
-    if kept.exists():
-        return read_json(kept)
     encoder, run = learned(seed, options, out, ["python", "-m", f"recipes.{NAME}"])
     logger.info("seed %d: probing", seed)
     found = errors(run, options.data, seed)
     found["seconds"] = [processor_seconds(encoder) + processor_seconds(run)]
-    write_json(kept, found)
     return found
 
 
@@ -90,17 +88,21 @@ def errors(run: LoadedRun, data: Path, seed: int) -> dict[str, list]:
         given = [(join(parts, features), join(parts, arm)) for parts in (fitted, aside)]
         return fit_linear_probe(*given[0], given[1])
 
-    def others(index: int) -> Tensor:
+    def others(index: int, one: Windows) -> Tensor:
         """The actions of windows of other held-out episodes."""
-        pool = torch.cat([one["actions"] for number, one in enumerate(test) if number != index])
-        return pool[torch.from_numpy(shuffle.permutation(len(pool))[: len(test[index]["actions"])])]
+        pool = torch.cat([another["actions"] for number, another in enumerate(test) if number != index])
+        return pool[torch.from_numpy(shuffle.permutation(len(pool))[: len(one["actions"])])]
 
     then, state = probe(lambda one: encoded(run.world, one["then"])), lambda one: one["state"]
     acted = lambda one: torch.cat([one["state"], one["actions"].flatten(1)], dim=1)  # noqa: E731
     from_state, from_both = probe(state), probe(acted)
+    done = [foreseen(run.world, one, one["actions"]) for one in test]
+    other = [foreseen(run.world, one, others(index, one)) for index, one in enumerate(test)]
     told = {
-        "model": lambda index, one: then.read(predicted(run.world, one, one["actions"])),
-        "shuffled_actions": lambda index, one: then.read(predicted(run.world, one, others(index))),
+        "model": lambda index, one: then.read(done[index][0]),
+        "shuffled_actions": lambda index, one: then.read(other[index][0]),
+        "model, its foreseen state": lambda index, one: done[index][1][:, RIGHT_ARM],
+        "shuffled_actions, foreseen state": lambda index, one: other[index][1][:, RIGHT_ARM],
         "tokens of now": lambda index, one: then.read(encoded(run.world, one["frames"][:, -1])),
         "true tokens of then": lambda index, one: then.read(encoded(run.world, one["then"])),
         "ridge on state": lambda index, one: from_state.read(state(one)),
@@ -130,23 +132,9 @@ def rows(found: Sequence[Mapping[str, list]]) -> list[dict]:
 
 def main() -> None:
     """Train, probe, print the rows."""
-    arguments = parser(f"recipes.{NAME}", __doc__.splitlines()[0])
+    arguments = study_parser(NAME, __doc__, out=OUT)
     arguments.add_argument("--data", type=Path, default=DATA, help="the G1 dataset, LeRobot v2.1 or v3")
-    arguments.add_argument("--out", type=Path, default=OUT, help="where runs and errors are kept")
-    arguments.add_argument("--seed", type=int, nargs="*", help="only do the work of these seeds (to share it among processes)")
-    options = arguments.parse_args()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
-    torch.set_num_threads(1)
-    out = options.out / "quick" if options.quick else options.out
-    seeds = 1 if options.quick else options.seeds
-    if options.seed is not None:
-        for seed in options.seed:
-            judge(seed, options, out)
-        return
-    earlier = any((out / f"errors-{seed}.json").exists() for seed in range(seeds))
-    with timed() as wall:
-        found = [judge(seed, options, out) for seed in range(seeds)]
-    publish(NAME, rows(found), options, command=f"python -m recipes.{NAME}", wall_s=None if earlier else wall["s"])
+    run_seeds(NAME, begin(arguments), judge, rows, kept="errors")
 
 
 if __name__ == "__main__":

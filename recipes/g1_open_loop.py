@@ -10,37 +10,35 @@ under --out and not done again.
 """
 
 import logging
-import sys
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from jaxtyping import Float
 
-from armillary.core.storage import read_json, write_json
 from armillary.evaluate.direct_unet import DirectUnetConfig, fit_direct_unet
 from armillary.evaluate.open_loop import evaluate_open_loop
 from armillary.evaluate.result import Protocol
 from armillary.evaluate.shift import SHIFTS, shift_episodes
 from armillary.studies.runs import HeldOut, LoadedRun, held_out
 from armillary.worlds.vmc.train import PRESETS, Config
-from benchmarks.rows import parser, publish, row, timed
+from benchmarks.rows import row
 from recipes.intervals import over_seeds_and_episodes
+from recipes.seeds import begin, run_seeds, study_parser
 from recipes.training import processor_seconds, trained
 
 NAME, FAMILY = "g1_open_loop", "vmc"
 DATA = Path(__file__).parents[2] / "shared" / "data" / "g1_inspire_lerobot21_160x120"
 STEPS = {"default": 1800, "published": 1200}  # chosen on a split of the training episodes (docs/LOG.md)
 UNET_STEPS = 600
+STEP_S = 0.1
 HORIZONS_S = (0.5, 1.0, 1.5, 2.0)
 PROTOCOL = Protocol(report_s=HORIZONS_S, starts_every_s=1.0)
 SUBJECTS = {"default": "model", "published": "model_published"}
 UNITS = {"psnr": "dB", "ssim": ""}
 
 logger = logging.getLogger(NAME)
-Curves = Mapping[str, Float[np.ndarray, "episodes steps"]]  # by "look|metric|subject"
 
 
 def settings() -> Config:
@@ -62,17 +60,14 @@ def learned(preset: str, seed: int, data: Path, out: Path, quick: bool) -> Loade
     return trained(FAMILY, recipe(preset, seed, quick), data=data, folder=out / f"{preset}-{seed}", replay=command)
 
 
-def judge(seed: int, data: Path, out: Path, quick: bool) -> Curves:
+def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, list]:
     """Every subject of one seed in every look: curves per held-out episode, and the seconds that training took."""
-    kept = out / f"curves-{seed}.json"
-    if kept.exists():
-        return {key: np.asarray(value) for key, value in read_json(kept).items()}
+    data, quick = options.data, options.quick
     loaded = {preset: learned(preset, seed, data, out, quick) for preset in SUBJECTS}
     held = held_out(loaded["default"], data)
-    step_s = loaded["default"].world.spec.seconds_per_step
     settings = DirectUnetConfig(steps=12 if quick else UNET_STEPS)
     logger.info("seed %d: direct_unet", seed)
-    num_future, camera = round(HORIZONS_S[-1] / step_s), loaded["default"].camera
+    num_future, camera = round(HORIZONS_S[-1] / STEP_S), loaded["default"].camera
     unet = fit_direct_unet(held.training, camera=camera, num_future=num_future, config=settings, seed=seed)
     curves: dict[str, np.ndarray] = {}
     for look in ("recorded", *(() if quick else SHIFTS)):
@@ -80,8 +75,7 @@ def judge(seed: int, data: Path, out: Path, quick: bool) -> Curves:
         curves |= _judge_look(look, loaded, held, unet, seed)
     for preset, run in loaded.items():
         curves[f"seconds|{preset}"] = np.asarray([processor_seconds(run)])
-    write_json(kept, {key: value.tolist() for key, value in curves.items()})
-    return curves
+    return {key: value.tolist() for key, value in curves.items()}
 
 
 def _judge_look(look: str, loaded: Mapping[str, LoadedRun], held: HeldOut, unet, seed: int) -> dict[str, np.ndarray]:
@@ -100,8 +94,9 @@ def _judge_look(look: str, loaded: Mapping[str, LoadedRun], held: HeldOut, unet,
     return found
 
 
-def rows(curves: Sequence[Curves], step_s: float) -> list[dict]:
+def rows(kept: Sequence[Mapping[str, list]]) -> list[dict]:
     """The table: values of every subject, gains over copy-last, and what other actions cost the models."""
+    curves = [{key: np.asarray(value) for key, value in one.items()} for one in kept]
     found = []
     keys = [key for key in curves[0] if not key.startswith("seconds")]
     for key in keys:
@@ -114,7 +109,7 @@ def rows(curves: Sequence[Curves], step_s: float) -> list[dict]:
             pairs.append(("_gain_over_shuffled_actions", stacked - other))
         for suffix, values in pairs:
             for horizon_s in HORIZONS_S:
-                estimate = over_seeds_and_episodes(values[:, :, round(horizon_s / step_s) - 1])
+                estimate = over_seeds_and_episodes(values[:, :, round(horizon_s / STEP_S) - 1])
                 name = f"{metric}{suffix} +{horizon_s} s, {look}"
                 found.append(row(NAME, subject, name, estimate, seeds=len(curves), unit=UNITS[metric]))
     for preset, subject in SUBJECTS.items():
@@ -125,23 +120,9 @@ def rows(curves: Sequence[Curves], step_s: float) -> list[dict]:
 
 def main() -> None:
     """Train, judge, print the rows."""
-    arguments = parser("recipes.g1_open_loop", __doc__.splitlines()[0])
+    arguments = study_parser(NAME, __doc__)
     arguments.add_argument("--data", type=Path, default=DATA, help="the G1 dataset, LeRobot v2.1 or v3")
-    arguments.add_argument("--out", type=Path, default=Path("runs") / NAME, help="where runs and curves are kept")
-    arguments.add_argument("--seed", type=int, nargs="*", help="only do the work of these seeds (to share it among processes)")
-    options = arguments.parse_args()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
-    torch.set_num_threads(1)
-    out = options.out / "quick" if options.quick else options.out
-    seeds = 1 if options.quick else options.seeds
-    if options.seed is not None:
-        for seed in options.seed:
-            judge(seed, options.data, out, options.quick)
-        return
-    earlier = any((out / f"curves-{seed}.json").exists() for seed in range(seeds))
-    with timed() as wall:
-        curves = [judge(seed, options.data, out, options.quick) for seed in range(seeds)]
-    publish(NAME, rows(curves, 0.1), options, command=f"python -m recipes.{NAME}", wall_s=None if earlier else wall["s"])
+    run_seeds(NAME, begin(arguments), judge, rows, kept="curves")
 
 
 if __name__ == "__main__":

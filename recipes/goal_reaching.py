@@ -10,18 +10,16 @@ success over all tasks of all seeds. Finished parts are kept under --out and not
 """
 
 import logging
-import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from armillary.core import bootstrap
 from armillary.core.settings import override
-from armillary.core.storage import read_json, write_json
 from armillary.evaluate.closed_loop import ClosedLoopProtocol, expert_subject, random_subject, run_closed_loop
 from armillary.evaluate.closed_loop_result import success_over_seeds
 from armillary.studies.fit import family_module
@@ -29,7 +27,8 @@ from armillary.studies.layout import build_env, read_layout
 from armillary.studies.plan import learned_subject, plan_settings, simulator_subject
 from armillary.studies.recording import Recording, record
 from armillary.studies.runs import LoadedRun
-from benchmarks.rows import parser, publish, row, timed
+from benchmarks.rows import row
+from recipes.seeds import begin, run_seeds, study_parser
 from recipes.training import processor_seconds, trained
 
 NAME = "goal_reaching"
@@ -82,11 +81,9 @@ def learned(family: str, task: Task, seed: int, out: Path, settings: Mapping[str
     return trained(family, config, data=recordings(task, seed, out), folder=out / f"{folder or family}-{seed}", replay=replay)
 
 
-def judge(task: Task, seed: int, out: Path, episodes: int) -> Mapping[str, Mapping]:
+def judge(name: str, seed: int, options: Namespace, out: Path) -> Mapping[str, Mapping]:
     """What every subject of one seed did: whether it solved each task, how far it ended, and how long an action took."""
-    kept = out / f"outcomes-{seed}.json"
-    if kept.exists():
-        return read_json(kept)
+    task, episodes = (QUICK, 4) if options.quick else (TASKS[name], options.episodes)
     world = learned(WORLD, task, seed, out, task.model)
     cloning = learned(CLONING, task, seed, out, {})
     inverse = learned(INVERSE, task, seed, out, {"model.world": str(world.path)})
@@ -108,11 +105,10 @@ def judge(task: Task, seed: int, out: Path, episodes: int) -> Mapping[str, Mappi
     }
     for run in (world, cloning, inverse):
         found[run.family]["processor_s"] = processor_seconds(run)
-    write_json(kept, found)
     return found
 
 
-def rows(name: str, outcomes: list[Mapping[str, Mapping]]) -> list[dict]:
+def rows(name: str, outcomes: Sequence[Mapping[str, Mapping]]) -> list[dict]:
     """Success and final distance over the tasks of all seeds; seconds over seeds."""
     found, seeds = [], len(outcomes)
     for subject in outcomes[0]:
@@ -131,35 +127,16 @@ def rows(name: str, outcomes: list[Mapping[str, Mapping]]) -> list[dict]:
 
 def main() -> None:
     """Record, train, act, print the rows."""
-    arguments = parser(f"recipes.{NAME}", __doc__.splitlines()[0])
+    arguments = study_parser(NAME, __doc__)
     arguments.add_argument("tasks", nargs="*", metavar="TASK", help=f"which world and layout: {', '.join(TASKS)} (default: all)")
     arguments.add_argument("--episodes", type=int, default=100, help="tasks a seed (default 100)")
-    arguments.add_argument("--out", type=Path, default=Path("runs") / NAME, help="where recordings, runs and outcomes are kept")
-    arguments.add_argument("--seed", type=int, nargs="*", help="only do the work of these seeds (to share it among processes)")
-    options = arguments.parse_args()
+    options = begin(arguments)
     unknown = [name for name in options.tasks if name not in TASKS]
     if unknown:
         arguments.error(f"there is no task {', '.join(unknown)}; choose from {', '.join(TASKS)}")
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
-    torch.set_num_threads(1)
-    if options.quick:
-        study("quick", QUICK, options, episodes=4, seeds=1)
-    for name in () if options.quick else options.tasks or TASKS:
-        study(name, TASKS[name], options, episodes=options.episodes, seeds=options.seeds)
-
-
-def study(name: str, task: Task, options: Namespace, *, episodes: int, seeds: int) -> None:
-    """One task: every seed's outcomes, then the rows; with `--seed` only the outcomes of those seeds."""
-    out = options.out / name
-    if options.seed is not None:
-        for seed in options.seed:
-            judge(task, seed, out, episodes)
-        return
-    earlier = any((out / f"outcomes-{seed}.json").exists() for seed in range(seeds))
-    with timed() as wall:
-        outcomes = [judge(task, seed, out, episodes) for seed in range(seeds)]
-    found = rows(f"{NAME}_{name.replace('-', '_')}", outcomes)
-    publish(found[0]["name"], found, options, command=f"python -m recipes.{NAME} {name}", wall_s=None if earlier else wall["s"])
+    for name in ("quick",) if options.quick else options.tasks or TASKS:
+        title = f"{NAME}_{name.replace('-', '_')}"
+        run_seeds(NAME, options, partial(judge, name), partial(rows, title), kept="outcomes", room=name, words=name)
 
 
 if __name__ == "__main__":

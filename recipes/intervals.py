@@ -19,11 +19,31 @@ def over_seeds_and_episodes(values: Float[np.ndarray, "seeds episodes"], resampl
 
 def r2_over_seeds_and_episodes(values: Float[np.ndarray, "seeds 2 episodes"], resamples: int = 10_000) -> Estimate:
     """R2 of all windows together, seeds and episodes drawn anew together for its interval."""
+    return _estimate(_r2(values), _r2_drawn(values, resamples), values.shape[2])
+
+
+def r2_difference(
+    first: Float[np.ndarray, "seeds 2 episodes"], second: Float[np.ndarray, "seeds 2 episodes"], resamples: int = 10_000
+) -> Estimate:
+    """R2 of `first` minus that of `second`, with the same seeds and episodes drawn for both."""
+    return _estimate(_r2(first) - _r2(second), _r2_drawn(first, resamples) - _r2_drawn(second, resamples), first.shape[2])
+
+
+def _r2(values: Float[np.ndarray, "seeds 2 episodes"]) -> float:
+    errors, spread = values.sum(axis=(0, 2))
+    return float(1.0 - errors / spread)
+
+
+def _r2_drawn(values: Float[np.ndarray, "seeds 2 episodes"], resamples: int) -> Float[np.ndarray, " resamples"]:
+    """R2 of drawn seeds and episodes; arrays of one shape get the same draws."""
     draw = np.random.default_rng(0)
     seeds, _, episodes = values.shape
     chosen = values[draw.integers(seeds, size=(resamples, seeds))]  # resamples seeds 2 episodes
     which = draw.integers(episodes, size=(resamples, 1, 1, episodes))
     sums = np.take_along_axis(chosen, which, axis=3).sum(axis=(1, 3))
-    low, high = np.quantile(1.0 - sums[:, 0] / sums[:, 1], [0.025, 0.975])
-    total = values.sum(axis=(0, 2))
-    return Estimate(value=float(1.0 - total[0] / total[1]), low=float(low), high=float(high), n=episodes)
+    return 1.0 - sums[:, 0] / sums[:, 1]
+
+
+def _estimate(value: float, drawn: Float[np.ndarray, " resamples"], units: int) -> Estimate:
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Estimate(value=value, low=float(low), high=float(high), n=units)

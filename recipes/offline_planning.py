@@ -9,7 +9,6 @@ are bootstrapped over held-out episodes and seeds together.
 """
 
 import logging
-import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,14 +17,14 @@ import numpy as np
 import torch
 
 from armillary.core import seeded
-from armillary.core.storage import read_json, write_json
 from armillary.evaluate.offline_planning import Moments, command_error, planned_command, random_changes, share_dearer
 from armillary.planning.cem import CEM, CEMConfig
 from armillary.planning.objectives import GoalImage
 from armillary.studies.runs import LoadedRun, held_out
-from benchmarks.rows import parser, publish, row, timed
+from benchmarks.rows import row
 from recipes.g1_worlds import AHEAD, DATA, OUT, Windows, learned, prompt, windows
 from recipes.intervals import over_seeds_and_episodes
+from recipes.seeds import begin, run_seeds, study_parser
 
 NAME = "offline_planning"
 RANDOM_ACTIONS = 200
@@ -40,18 +39,13 @@ logger = logging.getLogger(NAME)
 
 def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, list]:
     """The mean of each held-out episode: share of dearer random actions, and errors of the planned, the zero and the mean action."""
-    kept = out / f"planning-{seed}.json"
-    if kept.exists():
-        return read_json(kept)
     _, run = learned(seed, options, out, ["python", "-m", f"recipes.{NAME}"])
     logger.info("seed %d: planning", seed)
     held = held_out(run, options.data)
     episodes = windows(held.episodes[:1] if options.quick else held.episodes, run.camera)
     every = 30 if options.quick else MOMENTS_EVERY
     found = [judged(run, one, torch.arange(0, len(one["state"]), every), seed) for one in episodes]
-    values = {name: [one[name] for one in found] for name in found[0]}
-    write_json(kept, values)
-    return values
+    return {name: [one[name] for one in found] for name in found[0]}
 
 
 @torch.no_grad()
@@ -86,23 +80,9 @@ def rows(found: Sequence[Mapping[str, list]]) -> list[dict]:
 
 def main() -> None:
     """Train what is missing, plan, print the rows."""
-    arguments = parser(f"recipes.{NAME}", __doc__.splitlines()[0])
+    arguments = study_parser(NAME, __doc__, out=OUT)
     arguments.add_argument("--data", type=Path, default=DATA, help="the G1 dataset, LeRobot v2.1 or v3")
-    arguments.add_argument("--out", type=Path, default=OUT, help="where runs and errors are kept")
-    arguments.add_argument("--seed", type=int, nargs="*", help="only do the work of these seeds (to share it among processes)")
-    options = arguments.parse_args()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
-    torch.set_num_threads(1)
-    out = options.out / "quick" if options.quick else options.out
-    seeds = 1 if options.quick else options.seeds
-    if options.seed is not None:
-        for seed in options.seed:
-            judge(seed, options, out)
-        return
-    earlier = any((out / f"planning-{seed}.json").exists() for seed in range(seeds))
-    with timed() as wall:
-        found = [judge(seed, options, out) for seed in range(seeds)]
-    publish(NAME, rows(found), options, command=f"python -m recipes.{NAME}", wall_s=None if earlier else wall["s"])
+    run_seeds(NAME, begin(arguments), judge, rows, kept="planning")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from jaxtyping import Float, Shaped
 from torch import Generator, Tensor
 
 from armillary.core import Objective, State, World, WorldError
+from armillary.planning.half_world import HalfWorld, to_half, to_single
 
 
 class Rollouts:
@@ -14,11 +15,14 @@ class Rollouts:
 
     With `compile` the world's `step` is compiled once for each world and shape, and looped over; otherwise the world's own
     `rollout` is used. A world that draws noise inside `step` gains little: each draw ends a compiled graph.
+    With `precision` "bf16" a 16-bit copy of the world is rolled out (half_world.py); the objective sees its states in 32 bits and the
+    world itself.
     """
 
-    def __init__(self, *, max_rows: int, compile: bool = False):
+    def __init__(self, *, max_rows: int, compile: bool = False, precision: str = "fp32"):
         self.max_rows = max_rows
         self.compile = compile
+        self.half = HalfWorld() if precision == "bf16" else None
         self._compiled: tuple[World, Callable] | None = None
 
     def samples_at_once(self, batch_size: int) -> int:
@@ -47,10 +51,16 @@ class Rollouts:
         if batch != state.batch_size:
             raise WorldError(f"the state holds {state.batch_size} episodes, the actions are for {batch}")
         flat = actions.flatten(0, 1)
-        cost = objective.cost(world, self._states(world, state.repeat(count), flat, rng), flat)
+        cost = objective.cost(world, self._imagined(world, state.repeat(count), flat, rng), flat)
         if tuple(cost.shape) != (batch * count,):
             raise WorldError(f"{type(objective).__name__} must give one cost a row, {(batch * count,)}; it gave {tuple(cost.shape)}")
         return cost.unflatten(0, (batch, count))
+
+    def _imagined(self, world: World, state: State, actions: Shaped[Tensor, "r t *a"], rng: Generator) -> Sequence[State]:
+        if self.half is None:
+            return self._states(world, state, actions, rng)
+        states = self._states(self.half.of(world), state.map(to_half), to_half(actions), rng)
+        return [one.map(to_single) for one in states]
 
     def _states(self, world: World, state: State, actions: Shaped[Tensor, "r t *a"], rng: Generator) -> Sequence[State]:
         if not self.compile:

@@ -16,4 +16,4 @@ class SearchPlanner(Planner):
         if config is not None and type(config) is not self.Config:
             raise ConfigError(f"{type(self).__name__} takes a {self.Config.__name__}, received a {type(config).__name__}")
         self.config = config or self.Config()
-        self.rollouts = Rollouts(max_rows=self.config.max_rows, compile=self.config.compile)
+        self.rollouts = Rollouts(max_rows=self.config.max_rows, compile=self.config.compile, precision=self.config.precision)

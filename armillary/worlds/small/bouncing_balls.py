@@ -1,5 +1,6 @@
 """Bouncing balls: discs of different mass collide in a box, under gravity, and the action pushes the first one. 1 m x 1 m."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -48,7 +49,8 @@ class BallsState(ExactState):
 class BouncingBalls(SmallWorld[BallsState]):
     """The action (Box 2, in [-1, 1]) pushes the first ball (the ringed one); `push_m_s2=0` in the layout makes it a no-op.
 
-    Flight is exact, and so are bounces off the box and between two balls. There is no task, hence no reward.
+    Flight is exact, and so are bounces off the box and between two balls. There is no task, hence no reward. Pairs of balls in
+    `without_contact` pass through each other, which physics does not allow: for violation of expectation (violations.py).
     """
 
     factors: ClassVar = {
@@ -61,12 +63,12 @@ class BouncingBalls(SmallWorld[BallsState]):
     }
     default_theme = "midnight"
 
-    def __init__(self, *, size: int = 64, num_balls: int = 3):
+    def __init__(self, *, size: int = 64, num_balls: int = 3, without_contact: Sequence[tuple[int, int]] = ()):
         if not 1 <= num_balls <= MAX_BALLS:
             raise ValueError(f"num_balls must be 1 to {MAX_BALLS}, received {num_balls}")
         super().__init__(size=size, action_space=gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32), seconds_per_step=0.05)
         self.num_balls = num_balls
-        self._rounds = _rounds(num_balls)
+        self._rounds = _rounds(num_balls, without_contact)
 
     def _place(self, theme: Tensor, chosen: dict[str, Tensor], rng: Generator) -> BallsState:
         """Each ball somewhere in a cell of its own, with the factor's speed in a random direction."""
@@ -122,13 +124,14 @@ class BouncingBalls(SmallWorld[BallsState]):
         return canvas.picture
 
 
-def _rounds(count: int) -> list[tuple[list[int], list[int]]]:
-    """Every pair once, in rounds whose pairs share no ball (a round-robin tournament)."""
+def _rounds(count: int, without: Sequence[tuple[int, int]] = ()) -> list[tuple[list[int], list[int]]]:
+    """Every pair once, but those left out, in rounds whose pairs share no ball (a round-robin tournament)."""
+    left_out = {tuple(sorted(pair)) for pair in without}
     players = list(range(count + count % 2))
     rounds = []
     for _ in range(len(players) - 1):
         pairs = [(players[i], players[-1 - i]) for i in range(len(players) // 2)]
-        pairs = [pair for pair in pairs if max(pair) < count]
+        pairs = [pair for pair in pairs if max(pair) < count and tuple(sorted(pair)) not in left_out]
         if pairs:
             rounds.append(([min(pair) for pair in pairs], [max(pair) for pair in pairs]))
         players = [players[0], players[-1], *players[1:-1]]

@@ -196,3 +196,18 @@ def test_weights_survive_a_safetensors_file(tmp_path):
     other = small_world(latent_size=8)
     other.load_state_dict(safetensors.torch.load_file(tmp_path / "weights.safetensors"))
     assert all(torch.equal(a, b) for a, b in zip(world.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+@torch.no_grad()
+def test_a_rollout_is_step_after_step_to_the_bit(preset):
+    world, rng = small_world(preset), seeded(0)
+    state = world.start(Prompt(batch_size=3, frames=torch.rand(3, 1, 3, SIDE, SIDE, generator=rng)), rng)
+    actions = 6.0 * torch.randn(3, 4, 3, generator=rng)  # some beyond what is cut off
+    rolled = world.rollout(state, actions, rng)
+    for t, found in enumerate(rolled):
+        state = world.step(state, actions[:, t], rng)
+        assert torch.equal(found.latent, state.latent) and torch.equal(found.memory, state.memory)
+    assert len(rolled) == 4 and world.rollout(state, actions[:, :0], rng) == []
+    with pytest.raises(WorldError, match="actions must be"):
+        world.rollout(state, actions[:2], rng)

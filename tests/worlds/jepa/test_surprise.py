@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from armillary.core import Embeds, Prompt, State, World, WorldError, WorldSpec, require, seeded
-from armillary.worlds.jepa.surprise import surprise
+from armillary.worlds.jepa.surprise import UsualErrors, prediction_errors, surprise, usual_errors
 from tests.worlds.jepa.small_end_to_end import small_batch, small_world
 
 
@@ -96,3 +96,44 @@ def test_a_world_that_cannot_embed_is_refused():
     frames, actions = brightening()
     with pytest.raises(WorldError, match="Blind does not"):
         surprise(blind, frames, actions, seeded(0))
+
+
+def test_errors_are_predicted_minus_seen():
+    frames, actions = brightening()
+    frames[1, 5:] += 0.3
+    found = prediction_errors(BrightWorld(), frames, actions, seeded(0), context_steps=2)
+    assert found.shape == (3, 6, 1)
+    assert found[1, 3].item() == pytest.approx(-0.3, rel=1e-3)
+
+
+def test_usual_errors_are_measured_in_their_own_spread():
+    """Squared distance after whitening, a dimension: the closed form, and 1 on average over what is usual."""
+    spread = torch.tensor([[2.0, 0.0, 0.0], [1.0, 0.5, 0.0], [0.0, 0.3, 0.1]])
+    errors = torch.randn(50, 80, 3, generator=seeded(0)) @ spread.T + torch.tensor([0.5, 0.0, -1.0])
+    usual = usual_errors(errors, shrinkage=0.0)
+    assert usual.surprise(errors).mean().item() == pytest.approx(1.0, abs=1e-3)
+    assert usual.surprise(errors.mean((0, 1))).item() == pytest.approx(0.0, abs=1e-6)
+    off = torch.tensor([1.0, -2.0, 0.5])
+    expected = off @ torch.linalg.inv(torch.cov(errors.flatten(0, 1).T)) @ off / 3
+    torch.testing.assert_close(usual.surprise(usual.mean + off), expected, rtol=1e-3, atol=0)
+    # an error along the direction that is usually foreseen well counts more than one as large along the other
+    assert usual.surprise(usual.mean + torch.tensor([0.0, 0.0, 0.5])) > 5 * usual.surprise(usual.mean + torch.tensor([0.5, 0.0, 0.0]))
+
+
+def test_a_direction_in_which_nothing_ever_varied_does_not_count_without_limit():
+    errors = torch.randn(100, 2, generator=seeded(0)) * torch.tensor([1.0, 0.0])
+    usual = usual_errors(errors, shrinkage=0.01)
+    assert usual.surprise(torch.tensor([0.0, 1.0])).item() == pytest.approx(0.5 / (0.01 * 0.5 * errors[:, 0].var().item()), rel=0.02)
+    with pytest.raises(WorldError, match="at least 2 samples, received 1"):
+        usual_errors(errors[:1])
+
+
+def test_surprise_against_usual_errors_keeps_its_place_in_time():
+    frames, actions = brightening()
+    usual = UsualErrors(mean=torch.zeros(1), precision=torch.full((1, 1), 100.0))
+    frames[1, 5:] += 0.3
+    found = surprise(BrightWorld(), frames, actions, seeded(0), context_steps=2, usual=usual)
+    assert found.shape == (3, 8) and found[:, :2].max() == 0.0
+    assert found[1, 5].item() == pytest.approx(9.0, rel=1e-3)
+    found[1, 5] = 0.0
+    assert found.max() < 1e-8
