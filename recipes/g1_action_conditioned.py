@@ -1,14 +1,14 @@
-"""V-JEPA 2-AC on a real humanoid: what predicted latents say of the right arm half a second later.
+"""A real humanoid's latents: what those foreseen from its actions say of the right arm half a second later.
 
-    python -m recipes.g1_action_conditioned [--data PATH] [--seeds N] [--seed K ...] [--out DIR] [--quick] [--json]
+    python -m recipes.g1_action_conditioned [--data PATH] [--world jepa|vjepa2-ac] [--seeds N] [--seed K ...] [--out DIR] [--quick] [--json]
 
-The last fifth of the episodes is held out. Each seed pre-trains a small V-JEPA 2 on the pictures of the others, trains the
-action-conditioned predictor on its frozen tokens, and fits a ridge probe from true tokens to the seven joints of the right arm
-on training episodes (the last tenth of them chooses its penalty). Then, on held-out episodes, the probe reads tokens that were
-predicted five steps (0.5 s) ahead from two pictures, the robot's state and the actions done. Beside it: another episode's
-actions, the robot state that the world foresees next to its tokens, the tokens of now, the true tokens of then, and ridge
-regressions of the true state with and without the actions. R2 is
-about the mean of the training data; intervals are bootstrapped over held-out episodes and seeds together.
+The last fifth of the episodes is held out. Each seed trains an action-conditioned world on the others: the end-to-end JEPA, or a small
+V-JEPA 2 and the action-conditioned predictor on its frozen tokens (whose rows are not in the table). A ridge probe from latents of true
+pictures to the seven joints of the right arm is fitted on training episodes (the last tenth of them chooses its penalty). Then, on
+held-out episodes, the probe reads latents that were foreseen five steps (0.5 s) ahead from two pictures and the actions done (V-JEPA
+2-AC is told the robot's state too). Beside it: another episode's actions, the latents of now, the true latents of then, and ridge
+regressions of the true state with and without the actions. R2 is about the mean of the training data; intervals are bootstrapped over
+held-out episodes and seeds together.
 """
 
 import logging
@@ -25,20 +25,19 @@ from armillary.core import Estimate, seeded
 from armillary.evaluate.linear_probe import LinearProbe, fit_linear_probe
 from armillary.studies.runs import LoadedRun, held_out
 from benchmarks.rows import row
-from recipes.g1_worlds import AT_ONCE, DATA, FAMILY, OUT, Windows, learned, prompt, recipe, windows
+from recipes.g1_worlds import AT_ONCE, JEPA, OUT, Windows, add_arguments, learned, prompt, recipe, run_study, windows
 from recipes.intervals import r2_over_seeds_and_episodes
-from recipes.seeds import begin, run_seeds, study_parser
-from recipes.training import processor_seconds
+from recipes.seeds import begin, study_parser
 
-NAME = "g1_action_conditioned"
+NAME, FAMILY = "g1_action_conditioned", JEPA
 RIGHT_ARM = slice(7, 14)  # kRightShoulderPitch to kRightWristYaw in the dataset's state
 
 logger = logging.getLogger(NAME)
 
 
 def settings():
-    """What `armillary cost g1_action_conditioned` tells the cost of: the predictor on an encoder that is not trained."""
-    return recipe(FAMILY, 0, quick=False, encoder="random")
+    """What `armillary cost g1_action_conditioned` tells the cost of."""
+    return recipe(FAMILY, 0, quick=False)
 
 
 def arm(one: Windows) -> Float[Tensor, "n 7"]:
@@ -47,29 +46,27 @@ def arm(one: Windows) -> Float[Tensor, "n 7"]:
 
 
 @torch.no_grad()
-def foreseen(world, one: Windows, actions: Tensor) -> tuple[Float[Tensor, "n e"], Float[Tensor, "n s"]]:
-    """Tokens and robot state after `actions`, from the pictures, the action between them and the state."""
-    tokens, states = [], []
+def foreseen(world, one: Windows, actions: Tensor) -> Float[Tensor, "n e"]:
+    """Latents after `actions`, from the pictures, the action between them and, where the world takes it, the state."""
+    found = []
     for part in torch.arange(len(actions)).split(AT_ONCE):
         rng = seeded(0)
-        last = world.rollout(world.start(prompt(one, part), rng), actions[part], rng)[-1]
-        tokens.append(world.embed(last))
-        states.append(world.foreseen_state(last))
-    return torch.cat(tokens), torch.cat(states)
+        found.append(world.embed(world.rollout(world.start(prompt(one, part), rng), actions[part], rng)[-1]))
+    return torch.cat(found)
 
 
 @torch.no_grad()
 def encoded(world, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n e"]:
-    """Tokens of real pictures."""
+    """Latents of real pictures."""
     return torch.cat([world.encode(part[:, None]).flatten(1) for part in pictures.split(AT_ONCE)])
 
 
 def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, list]:
     """Squared errors and squared distances from the mean, by subject and held-out episode, and the seconds that training took."""
-    encoder, run = learned(seed, options, out, ["python", "-m", f"recipes.{NAME}"])
+    run, seconds = learned(seed, options, out, ["python", "-m", f"recipes.{NAME}"])
     logger.info("seed %d: probing", seed)
     found = errors(run, options.data, seed)
-    found["seconds"] = [processor_seconds(encoder) + processor_seconds(run)]
+    found["seconds"] = [seconds]
     return found
 
 
@@ -96,15 +93,11 @@ def errors(run: LoadedRun, data: Path, seed: int) -> dict[str, list]:
     then, state = probe(lambda one: encoded(run.world, one["then"])), lambda one: one["state"]
     acted = lambda one: torch.cat([one["state"], one["actions"].flatten(1)], dim=1)  # noqa: E731
     from_state, from_both = probe(state), probe(acted)
-    done = [foreseen(run.world, one, one["actions"]) for one in test]
-    other = [foreseen(run.world, one, others(index, one)) for index, one in enumerate(test)]
     told = {
-        "model": lambda index, one: then.read(done[index][0]),
-        "shuffled_actions": lambda index, one: then.read(other[index][0]),
-        "model, its foreseen state": lambda index, one: done[index][1][:, RIGHT_ARM],
-        "shuffled_actions, foreseen state": lambda index, one: other[index][1][:, RIGHT_ARM],
-        "tokens of now": lambda index, one: then.read(encoded(run.world, one["frames"][:, -1])),
-        "true tokens of then": lambda index, one: then.read(encoded(run.world, one["then"])),
+        "model": lambda index, one: then.read(foreseen(run.world, one, one["actions"])),
+        "shuffled_actions": lambda index, one: then.read(foreseen(run.world, one, others(index, one))),
+        "latents of now": lambda index, one: then.read(encoded(run.world, one["frames"][:, -1])),
+        "true latents of then": lambda index, one: then.read(encoded(run.world, one["then"])),
         "ridge on state": lambda index, one: from_state.read(state(one)),
         "ridge on state and actions": lambda index, one: from_both.read(acted(one)),
     }
@@ -116,7 +109,7 @@ def errors(run: LoadedRun, data: Path, seed: int) -> dict[str, list]:
     return found
 
 
-def rows(found: Sequence[Mapping[str, list]]) -> list[dict]:
+def rows(name: str, found: Sequence[Mapping[str, list]]) -> list[dict]:
     """The table."""
     metric, seeds = "R2 of the right arm +0.5 s", len(found)
     table = []
@@ -124,17 +117,16 @@ def rows(found: Sequence[Mapping[str, list]]) -> list[dict]:
         values = np.array([one[subject] for one in found])
         if subject == "seconds":
             seconds = Estimate(value=float(values.mean()), low=float(values.min()), high=float(values.max()), n=seeds)
-            table.append(row(NAME, "model", "processor time of training", seconds, seeds=seeds, unit="s", digits=0))
+            table.append(row(name, "model", "processor time of training", seconds, seeds=seeds, unit="s", digits=0))
         else:
-            table.append(row(NAME, subject, metric, r2_over_seeds_and_episodes(values), seeds=seeds))
+            table.append(row(name, subject, metric, r2_over_seeds_and_episodes(values), seeds=seeds))
     return table
 
 
 def main() -> None:
     """Train, probe, print the rows."""
-    arguments = study_parser(NAME, __doc__, out=OUT)
-    arguments.add_argument("--data", type=Path, default=DATA, help="the G1 dataset, LeRobot v2.1 or v3")
-    run_seeds(NAME, begin(arguments), judge, rows, kept="errors")
+    options = begin(add_arguments(study_parser(NAME, __doc__, out=OUT)))
+    run_study(NAME, options, judge, rows, kept="errors")
 
 
 if __name__ == "__main__":

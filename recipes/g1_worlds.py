@@ -1,9 +1,9 @@
 """What the recipes about the G1 share: its recordings, the action-conditioned world that is trained on them, and moments of episodes."""
 
 import logging
-from argparse import Namespace
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +11,21 @@ import torch
 from torch import Tensor
 
 from armillary.core import Episode, Prompt, to_model
+from armillary.core.settings import override
 from armillary.studies.fit import family_module
 from armillary.studies.runs import LoadedRun
-from recipes.training import trained
+from recipes.seeds import Judge, run_seeds
+from recipes.training import processor_seconds, trained
 
-ENCODER, FAMILY = "vjepa2", "vjepa2-ac"
+JEPA, AC, ENCODER = "jepa", "vjepa2-ac", "vjepa2"
 DATA = Path(__file__).parents[2] / "shared" / "data" / "g1_inspire_lerobot21_160x120"
 OUT = Path("runs") / "g1_action_conditioned"
-STEPS = {ENCODER: 1000, FAMILY: 2000}
+# Chosen on episodes 33 to 42, trained on the first 33 (docs/LOG.md). No validation episodes: the last weights are judged.
+SETTINGS = {
+    JEPA: {"train.steps": "1500", "train.precision": "bf16", "model.latent-size": "128", "data.validation-fraction": "0"},
+    ENCODER: {"train.steps": "1000"},
+    AC: {"train.steps": "2000"},
+}
 AHEAD = 5  # steps of 0.1 s
 STARTS_EVERY = 3
 AT_ONCE = 64
@@ -27,20 +34,39 @@ logger = logging.getLogger(__name__)
 Windows = Mapping[str, Tensor]
 
 
+def add_arguments(arguments: ArgumentParser) -> ArgumentParser:
+    """Which recordings, and which family of worlds."""
+    arguments.add_argument("--data", type=Path, default=DATA, help="the G1 dataset, LeRobot v2.1 or v3")
+    arguments.add_argument("--world", choices=(JEPA, AC), default=JEPA, help=f"end-to-end JEPA, or V-JEPA 2-AC (default {JEPA})")
+    return arguments
+
+
+def run_study(name: str, options: Namespace, judge: Judge, rows: Callable[[str, Sequence[Mapping]], list[dict]], *, kept: str) -> None:
+    """`run_seeds`, with a table of its own for each family of worlds."""
+    usual = options.world == JEPA
+    title = name if usual else f"{name}_{options.world.replace('-', '_')}"
+    words = "" if usual else f"--world {options.world}"
+    run_seeds(name, options, judge, partial(rows, title), kept=f"{kept}-{options.world}", words=words)
+
+
 def recipe(family: str, seed: int, quick: bool, encoder: str = ""):
     """The settings of one training run."""
-    config = family_module(family).PRESETS["default"]
-    train = replace(config.train, seed=seed, steps=4 if quick else STEPS[family], checkpoint_every=500, workers=0)
-    model = replace(config.model, encoder=encoder) if family == FAMILY else config.model
-    return replace(config, train=train, model=model)
+    words = {"train.seed": str(seed), "train.workers": "0", **SETTINGS[family]}
+    words |= {"train.steps": "4"} if quick else {}
+    words |= {"model.encoder": encoder} if family == AC else {}
+    return override(family_module(family).PRESETS["default"], words)
 
 
-def learned(seed: int, options: Namespace, out: Path, command: Sequence[str]) -> tuple[LoadedRun, LoadedRun]:
-    """The encoder's and the world's finished runs of one seed, trained now unless they were before."""
-    shared = {"data": options.data, "replay": [*command, "--data", str(options.data), "--seed", str(seed)]}
-    encoder = trained(ENCODER, recipe(ENCODER, seed, options.quick), folder=out / f"{ENCODER}-{seed}", **shared)
-    config = recipe(FAMILY, seed, options.quick, str(encoder.path))
-    return encoder, trained(FAMILY, config, folder=out / f"{FAMILY}-{seed}", **shared)
+def learned(seed: int, options: Namespace, out: Path, command: Sequence[str]) -> tuple[LoadedRun, float]:
+    """The world's finished run of one seed, trained now unless it was before, and the processor's seconds that it took, encoder and all."""
+    shared = {"data": options.data, "replay": [*command, "--data", str(options.data), "--world", options.world, "--seed", str(seed)]}
+    encoder, seconds = "", 0.0
+    if options.world == AC:
+        first = trained(ENCODER, recipe(ENCODER, seed, options.quick), folder=out / f"{ENCODER}-{seed}", **shared)
+        encoder, seconds = str(first.path), processor_seconds(first)
+    config = recipe(options.world, seed, options.quick, encoder)
+    run = trained(options.world, config, folder=out / f"{options.world}-{seed}", **shared)
+    return run, seconds + processor_seconds(run)
 
 
 def windows(episodes: Sequence[Episode], camera: str) -> list[Windows]:
@@ -48,8 +74,8 @@ def windows(episodes: Sequence[Episode], camera: str) -> list[Windows]:
     found = []
     for episode in episodes:
         now = torch.arange(1, len(episode) - AHEAD, STARTS_EVERY)
-        frames, state = episode.frames[camera], torch.from_numpy(episode.state)
-        actions = torch.from_numpy(episode.actions)
+        frames = episode.frames[camera]
+        state, actions = (torch.from_numpy(np.array(numbers)) for numbers in (episode.state, episode.actions))
         found.append(
             {
                 "frames": to_model(np.stack([frames[now - 1], frames[now]], axis=1)),
@@ -64,5 +90,5 @@ def windows(episodes: Sequence[Episode], camera: str) -> list[Windows]:
 
 
 def prompt(one: Windows, part: Tensor) -> Prompt:
-    """What the world starts from at some of an episode's moments."""
+    """What the world starts from at some of an episode's moments; a world takes of it what it can."""
     return Prompt(batch_size=len(part), frames=one["frames"][part], actions=one["between"][part], state=one["state"][part])

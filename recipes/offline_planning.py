@@ -1,9 +1,9 @@
 """Planning offline on a real humanoid: is the true action's energy low, and is the planned action the true one?
 
-    python -m recipes.offline_planning [--data PATH] [--seeds N] [--seed K ...] [--out DIR] [--quick] [--json]
+    python -m recipes.offline_planning [--data PATH] [--world jepa|vjepa2-ac] [--seeds N] [--seed K ...] [--out DIR] [--quick] [--json]
 
 The worlds are those of recipes.g1_action_conditioned (trained now unless its --out holds them), the protocol is that of
-`armillary.evaluate.offline_planning`: goals are the pictures 0.5 s later in held-out episodes, energies the L1 distance of tokens.
+`armillary.evaluate.offline_planning`: goals are the pictures 0.5 s later in held-out episodes, energies the L1 distance of latents.
 Random actions are 200 a moment, as large as the true ones. The planner is CEM with one command held for the 0.5 s. Intervals
 are bootstrapped over held-out episodes and seeds together.
 """
@@ -22,9 +22,9 @@ from armillary.planning.cem import CEM, CEMConfig
 from armillary.planning.objectives import GoalImage
 from armillary.studies.runs import LoadedRun, held_out
 from benchmarks.rows import row
-from recipes.g1_worlds import AHEAD, DATA, OUT, Windows, learned, prompt, windows
+from recipes.g1_worlds import AHEAD, OUT, Windows, add_arguments, learned, prompt, run_study, windows
 from recipes.intervals import over_seeds_and_episodes
-from recipes.seeds import begin, run_seeds, study_parser
+from recipes.seeds import begin, study_parser
 
 NAME = "offline_planning"
 RANDOM_ACTIONS = 200
@@ -39,7 +39,7 @@ logger = logging.getLogger(NAME)
 
 def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, list]:
     """The mean of each held-out episode: share of dearer random actions, and errors of the planned, the zero and the mean action."""
-    _, run = learned(seed, options, out, ["python", "-m", f"recipes.{NAME}"])
+    run, _ = learned(seed, options, out, ["python", "-m", f"recipes.{NAME}"])
     logger.info("seed %d: planning", seed)
     held = held_out(run, options.data)
     episodes = windows(held.episodes[:1] if options.quick else held.episodes, run.camera)
@@ -65,24 +65,23 @@ def judged(run: LoadedRun, one: Windows, part: torch.Tensor, seed: int) -> dict[
     return found | {SHARE: float(share_dearer(world, moments, energy, others, rng).mean())}
 
 
-def rows(found: Sequence[Mapping[str, list]]) -> list[dict]:
+def rows(title: str, found: Sequence[Mapping[str, list]]) -> list[dict]:
     """The table, with how much less the planned command's error is than each of the others'."""
     seeds = len(found)
     stacked = {name: np.array([one[name] for one in found]) for name in found[0]}
-    table = [row(NAME, "model", SHARE, over_seeds_and_episodes(stacked.pop(SHARE)), seeds=seeds)]
+    table = [row(title, "model", SHARE, over_seeds_and_episodes(stacked.pop(SHARE)), seeds=seeds)]
     for name, values in stacked.items():
-        table.append(row(NAME, name, ERROR, over_seeds_and_episodes(values), seeds=seeds, unit="deviations"))
+        table.append(row(title, name, ERROR, over_seeds_and_episodes(values), seeds=seeds, unit="deviations"))
     for name in ("zero action", "mean action"):
         less = over_seeds_and_episodes(stacked[name] - stacked["planned"])
-        table.append(row(NAME, "planned", f"less error than {name}", less, seeds=seeds, unit="deviations"))
+        table.append(row(title, "planned", f"less error than {name}", less, seeds=seeds, unit="deviations"))
     return table
 
 
 def main() -> None:
     """Train what is missing, plan, print the rows."""
-    arguments = study_parser(NAME, __doc__, out=OUT)
-    arguments.add_argument("--data", type=Path, default=DATA, help="the G1 dataset, LeRobot v2.1 or v3")
-    run_seeds(NAME, begin(arguments), judge, rows, kept="planning")
+    options = begin(add_arguments(study_parser(NAME, __doc__, out=OUT)))
+    run_study(NAME, options, judge, rows, kept="planning")
 
 
 if __name__ == "__main__":
