@@ -11,6 +11,8 @@ def coloured_noise(shape: tuple[int, int, int, int], exponent: float, rng: Gener
     Spectral synthesis (Timmer and Koenig 1995), as arXiv:2008.06389 draws its plans. The lowest frequency, 1 / h, stands in for 0.
     """
     batch, count, horizon, size = shape
+    if not batch * count:
+        return torch.zeros(shape, device=rng.device)  # a Fourier transform of nothing is an error
     frequency = torch.fft.rfftfreq(horizon, device=rng.device).clamp_min(1.0 / horizon)
     amplitude = frequency.pow(-exponent / 2)
     parts = torch.randn(2, batch, count, size, len(frequency), generator=rng, device=rng.device)

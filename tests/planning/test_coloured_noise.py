@@ -29,3 +29,7 @@ def test_power_falls_with_frequency(exponent):
 def test_white_noise_is_independent_in_time():
     noise = coloured_noise((1, 20_000, 6, 1), 0.0, seeded(2))[0, :, :, 0].double()
     torch.testing.assert_close(noise.T @ noise / 20_000, torch.eye(6).double(), atol=0.04, rtol=0.0)
+
+
+def test_no_candidates_are_no_error():
+    assert coloured_noise((3, 0, 4, 2), 2.0, seeded(0)).shape == (3, 0, 4, 2)
