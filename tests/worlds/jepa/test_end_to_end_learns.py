@@ -104,7 +104,7 @@ def test_two_rooms_are_learned_from_pixels(tmp_path):
     training = record_episodes("two-rooms", num_episodes=80, num_steps=60, size=32, seed=0)
     held_out = whole(record_episodes("two-rooms", num_episodes=20, num_steps=60, size=32, seed=1))
     sizes = {"width": 128, "channels": (16, 32), "predict_steps": 5, "window_steps": 8, "learning_rate": 2e-3}
-    world, rows = learn(tmp_path, training, preset="default", steps=300, **sizes)
+    world, rows = learn(tmp_path, training, preset="default", steps=500, **sizes)
     assert describe_collapse(rows[-1], dimensions=world.config.latent_size) == ""
     known, places = whole(training), held_out.state[..., :2]
     with torch.no_grad():
