@@ -83,3 +83,9 @@ def test_what_does_not_pair_up_is_refused():
         Moments(given.state.rows([0, 1]), given.actions, given.last)
     with pytest.raises(ConfigError, match="at least one other action"):
         share_dearer(Arm(), given, energy, torch.zeros(8, 0, 5, 3), seeded(0))
+
+
+def test_planning_begins_with_the_last_command():
+    given, energy = moments(Arm())
+    narrow = CEM(CEMConfig(horizon=1, block=5, samples=2, elites=1, iterations=1, initial_std=1e-6))
+    torch.testing.assert_close(planned_command(Arm(), given, energy, narrow, seeded(0)), given.last, atol=1e-3, rtol=0.0)
