@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from armillary.core import ArmillaryError
 from armillary.core.storage import read_json, write_json
 from benchmarks.rows import parser, publish, timed
 
@@ -43,7 +44,8 @@ def run_seeds(
 ) -> None:
     """Judge every seed in OUT/`room` (OUT/quick in a quick run, of one seed) and publish the rows; with --seed only judge.
 
-    `kept`-SEED.json holds what a seed found. `words` follow the recipe's name in the command that prints the rows again.
+    `kept`-SEED.json holds what a seed found. `words` follow the recipe's name in the command that prints the rows again. An
+    ArmillaryError ends the process with its message alone.
     """
     out, seeds = (options.out / "quick", 1) if options.quick else (options.out / room, options.seeds)
 
@@ -53,12 +55,14 @@ def run_seeds(
             write_json(path, judge(seed, options, out))
         return read_json(path)
 
-    if options.seed is not None:
-        for seed in options.seed:
-            found(seed)
-        return
     earlier = any((out / f"{kept}-{seed}.json").exists() for seed in range(seeds))
-    with timed() as wall:
-        table = rows([found(seed) for seed in range(seeds)])
+    try:
+        with timed() as wall:
+            measured = [found(seed) for seed in (range(seeds) if options.seed is None else options.seed)]
+    except ArmillaryError as error:
+        sys.exit(f"recipes.{name}: {error}")
+    if options.seed is not None:
+        return
+    table = rows(measured)
     command = " ".join(["python", "-m", f"recipes.{name}", *words.split()])
     publish(table[0]["name"], table, options, command=command, wall_s=None if earlier else wall["s"])

@@ -92,5 +92,5 @@ def test_a_changed_byte_is_read_or_refused(tmp_path: Path, place: int, value: in
 def test_a_field_that_claims_more_than_there_is_is_refused(tmp_path: Path):
     path = tmp_path / "a.tfrecord"
     path.write_bytes(framed(varint(1 << 3 | 2) + varint(50) + b"short"))
-    with pytest.raises(DataError, match="record 0 is damaged .a field of 50 bytes where 5 are left"):
+    with pytest.raises(DataError, match="record 0 is damaged"):
         list(read_examples(path))
