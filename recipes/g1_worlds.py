@@ -22,7 +22,13 @@ DATA = Path(__file__).parents[2] / "shared" / "data" / "g1_inspire_lerobot21_160
 OUT = Path("runs") / "g1_action_conditioned"
 # Chosen on episodes 33 to 42, trained on the first 33 (docs/LOG.md). No validation episodes: the last weights are judged.
 SETTINGS = {
-    JEPA: {"train.steps": "1500", "train.precision": "bf16", "model.latent-size": "128", "data.validation-fraction": "0"},
+    JEPA: {
+        "train.steps": "500",
+        "train.precision": "bf16",
+        "model.inverse-weight": "10",
+        "model.batch-size": "24",
+        "data.validation-fraction": "0",
+    },
     ENCODER: {"train.steps": "1000"},
     AC: {"train.steps": "2000"},
 }
