@@ -4,16 +4,16 @@ LeRobot 0.4.4 is installed without its dependencies (it pins an older torch). It
 filled by empty modules, and its video decoding, which would need torchvision or torchcodec, by PyAV code that does what they do.
 """
 
-import importlib.machinery
 import importlib.util
 import sys
-import types
 from collections import OrderedDict
 from pathlib import Path
 
 import av
 import numpy as np
 import torch
+
+from benchmarks.stand_in import stand_in
 
 INSTALL = "pip install 'armillary[conformance]' && pip install --no-deps lerobot==0.4.4"
 _KEPT_OPEN = 8
@@ -26,26 +26,17 @@ def load_lerobot():
     Its `video_backend` chooses what is done with a file after a window was read: REOPENED closes it, as LeRobot does with
     torchvision's pyav; KEPT_OPEN leaves it open, as LeRobot does with torchcodec.
     """
-    _stand_in("torchvision", {"__path__": []})
-    _stand_in("torchvision.transforms", {"ToTensor": object})
+    stand_in("torchvision", {"__path__": []})
+    stand_in("torchvision.transforms", {"ToTensor": object})
     sys.modules["torchvision"].transforms = sys.modules["torchvision.transforms"]
     if importlib.util.find_spec("accelerate") is None:
-        _stand_in("accelerate", {"Accelerator": object})
+        stand_in("accelerate", {"Accelerator": object})
     try:
         import lerobot.datasets.lerobot_dataset as module
     except ImportError as error:
         raise ImportError(f"LeRobot's reader cannot be imported ({error}); install it with: {INSTALL}") from error
     module.decode_video_frames = _Videos().decode
     return module.LeRobotDataset
-
-
-def _stand_in(name: str, contents: dict) -> None:
-    if name in sys.modules:
-        return
-    module = types.ModuleType(name)
-    module.__spec__ = importlib.machinery.ModuleSpec(name, None)
-    module.__dict__.update(contents)
-    sys.modules[name] = module
 
 
 class _Videos:

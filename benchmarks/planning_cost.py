@@ -14,7 +14,6 @@ bootstrap over rounds. Time is this process's own, so that a busy machine does n
 """
 
 import contextlib
-import importlib.machinery
 import importlib.util
 import io
 import json
@@ -43,6 +42,7 @@ from armillary.worlds.jepa.end_to_end_train import PRESETS, build
 from armillary.worlds.jepa.end_to_end_world import EndToEndState, EndToEndWorld
 from benchmarks import rows
 from benchmarks.encoder_speed import seconds
+from benchmarks.stand_in import stand_in
 
 NAME = "planning_cost"
 INSTALL = "pip install --no-deps -c constraints.txt stable-worldmodel"
@@ -162,21 +162,12 @@ def load_solver() -> type:
     found = importlib.util.find_spec("stable_worldmodel")
     if found is None:
         raise ConfigError(f"this benchmark compares with stable-worldmodel; install it: {INSTALL}")
-    _stand_in("stable_worldmodel", {"__path__": list(found.submodule_search_locations)})
+    stand_in("stable_worldmodel", {"__path__": list(found.submodule_search_locations)})
     if importlib.util.find_spec("loguru") is None:
-        _stand_in("loguru", {"logger": logging.getLogger("stable_worldmodel")})
+        stand_in("loguru", {"logger": logging.getLogger("stable_worldmodel")})
     from stable_worldmodel.solver.cem import CEMSolver
 
     return CEMSolver
-
-
-def _stand_in(name: str, contents: dict) -> None:
-    if name in sys.modules:
-        return
-    module = types.ModuleType(name)
-    module.__spec__ = importlib.machinery.ModuleSpec(name, None)
-    module.__dict__.update(contents)
-    sys.modules[name] = module
 
 
 def solve(solver, info: dict) -> Tensor:

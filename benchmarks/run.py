@@ -12,7 +12,8 @@ from pathlib import Path
 from benchmarks import report
 
 ROOT = Path(__file__).resolve().parent.parent
-_NOT_STUDIES = {"__init__", "rows", "run", "report", "lerobot_reader", "training", "intervals", "g1_worlds", "real_videos", "seeds"}
+_TOOLS = {"__init__", "rows", "run", "report", "lerobot_reader", "stand_in"}
+_NOT_STUDIES = _TOOLS | {"training", "intervals", "g1_worlds", "real_videos", "seeds"}
 
 
 def studies() -> dict[str, str]:
