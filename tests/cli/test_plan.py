@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from armillary.cli.plan import table
 from armillary.core import ConfigError, Policy
 from armillary.data.dataset import open_dataset
 from armillary.data.video import probe_video
@@ -219,3 +220,9 @@ def test_record_refuses_what_it_cannot_record(recordings, tmp_path, capsys):
         assert said in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
     assert run("data", "record", "--env", "pusher", "--out", recordings, "--episodes", "1", "--steps", "2") == 5
+
+
+def test_the_table_counts_tasks_and_not_blocks_of_time():
+    rows = [{"metric": "success", "subject": "jepa", "value": 1.0, "low": 0.6, "high": 1.0, "n": 6}]
+    rows += [{"metric": "seconds_an_action", "subject": "jepa", "value": 0.1, "low": 0.1, "high": 0.1, "n": 8}]
+    assert "\n6 tasks; success" in table(rows, "random")
