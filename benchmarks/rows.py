@@ -90,11 +90,11 @@ def publish(
 
 def table(rows: Sequence[Mapping[str, object]]) -> str:
     """Rows for a person to read."""
-    width = max((len(str(one["metric"])) for one in rows), default=0) + 2
-    lines = [f"{'subject':<26}{'metric':<{width}}{'value':>12}  95 % interval"]
+    first, width = (max((len(str(one[column])) for one in rows), default=0) + 2 for column in ("subject", "metric"))
+    lines = [f"{'subject':<{first}}{'metric':<{width}}{'value':>12}  95 % interval"]
     for one in rows:
         interval = f"[{one['low']:,.3f}, {one['high']:,.3f}]  n = {one['n']}"
-        lines.append(f"{one['subject']:<26}{one['metric']:<{width}}{one['value']:>12,.3f}  {interval} {one['unit']}".rstrip())
+        lines.append(f"{one['subject']:<{first}}{one['metric']:<{width}}{one['value']:>12,.3f}  {interval} {one['unit']}".rstrip())
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""What planners make small: the distance to a goal, the return foregone, or a weighted sum of such.
+"""What planners make small: the distance to a goal, the return foregone, the effort, or a weighted sum of such.
 
 A goal is one for all, or one for each episode. States come with the rows of an episode side by side (`State.repeat`).
 """
@@ -115,6 +115,31 @@ class NegativeReturn(Objective):
             total = total + self.discount**t * alive * reward
             alive = alive * going
         return -total
+
+
+class ControlEffort(Objective):
+    """The mean square over steps and numbers of (action - rest) / scale: how much is asked beside resting.
+
+    `rest` is one action for all episodes or one each, `scale` what counts as one of every number. Weighted beside a goal this is the
+    R of a linear-quadratic regulator. Where `rest` is the last command and `scale` the spread of the commands that follow it, it
+    is also a prior: a goal's distance that says little then changes the command but little. ConfigError for a scale that is not positive.
+    """
+
+    def __init__(self, rest: Float[Tensor, "b a"] | Float[Tensor, " a"], scale: Float[Tensor, " n"]):
+        self.rest = rest if rest.ndim == 2 else rest[None]
+        check_finite(self.rest, "the action at rest")
+        check_finite(scale, "the scale of effort")
+        if scale.shape != self.rest.shape[1:] or not (scale > 0).all():
+            raise ConfigError(f"the scale of effort must be {self.rest.shape[1]} positive numbers; received {scale.tolist()}")
+        self.scale = scale
+
+    def cost(self, world: World, states: Sequence[State], actions: Float[Tensor, "r t a"]) -> Float[Tensor, " r"]:
+        """Raises WorldError for actions of another size than `rest`, and rows that no episode count divides."""
+        episodes, size = self.rest.shape
+        if actions.shape[-1] != size or len(actions) % episodes:
+            raise WorldError(f"effort is about {episodes} episode(s) of actions of {size} numbers; received {tuple(actions.shape)}")
+        gap = (actions.unflatten(0, (episodes, -1)) - self.rest.to(actions)[:, None, None]) / self.scale.to(actions)
+        return gap.square().mean(dim=(2, 3)).flatten()
 
 
 class WeightedSum(Objective):

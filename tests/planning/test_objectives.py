@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from armillary.core import ConfigError, Prompt, WorldError, check_world, seeded
-from armillary.planning.objectives import GoalEmbedding, GoalExamples, GoalImage, GoalState, NegativeReturn, WeightedSum
+from armillary.planning.objectives import ControlEffort, GoalEmbedding, GoalExamples, GoalImage, GoalState, NegativeReturn, WeightedSum
 from tests.core.counting import Count, CountingWorld
 from tests.planning.seeing import SeeingBase, SeeingWorld
 from tests.planning.worlds import GapWorld, LinearWorld, Point
@@ -50,6 +50,30 @@ def test_one_goal_an_episode():
 def test_chosen_dimensions():
     cost = GoalState(torch.tensor([2.0, 1.0]), [2, 3], steps="final").cost(LINEAR, STATES, NOWHERE)
     torch.testing.assert_close(cost, torch.tensor([1.0, 1.0]))
+
+
+def test_effort_by_hand():
+    """Two episodes of two rows of two steps: the mean square over steps and numbers, in units of the scale, from each one's own rest."""
+    effort = ControlEffort(torch.tensor([[1.0, 0.0], [0.0, 4.0]]), torch.tensor([1.0, 2.0]))
+    actions = torch.tensor([[[1.0, 0.0], [1.0, 0.0]], [[3.0, 0.0], [1.0, 4.0]], [[0.0, 0.0], [0.0, 4.0]], [[2.0, 4.0], [0.0, 4.0]]])
+    torch.testing.assert_close(effort.cost(LINEAR, STATES, actions), torch.tensor([0.0, 2.0, 1.0, 1.0]))
+
+
+def test_effort_of_one_rest_is_for_every_row():
+    effort = ControlEffort(torch.zeros(2), torch.ones(2))
+    torch.testing.assert_close(effort.cost(LINEAR, STATES, torch.full((3, 1, 2), 2.0)), torch.full((3,), 4.0))
+
+
+@pytest.mark.parametrize("scale", [[1.0, 0.0], [1.0, -1.0], [1.0], [1.0, float("nan")]])
+def test_effort_needs_a_scale_for_every_number(scale):
+    with pytest.raises((ConfigError, WorldError), match="scale"):
+        ControlEffort(torch.zeros(2), torch.tensor(scale))
+
+
+@pytest.mark.parametrize("shape", [(4, 1, 3), (3, 1, 2)])
+def test_effort_refuses_actions_of_another_shape(shape):
+    with pytest.raises(WorldError, match="effort is about 2 episode"):
+        ControlEffort(torch.zeros(2, 2), torch.ones(2)).cost(LINEAR, STATES, torch.zeros(shape))
 
 
 def test_return_is_discounted_and_stops_at_the_end():
