@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 from armillary.core import Batch, ConfigError, Embeds, Loss, Phase, Prompt, State, Trainable, World, WorldSpec, require
 from armillary.data.shape import DataShape
 from armillary.nn.action_scale import ActionScale
+from armillary.nn.random_shift import random_shift
 from armillary.nn.residual_cnn import Encoder
 from armillary.worlds.jepa.collapse import describe_collapse, watch_collapse
 from armillary.worlds.jepa.end_to_end import Predictor
@@ -29,6 +30,10 @@ class ModelConfig:
     `inverse` terms of regularisers.py. Windows have `window_steps` frames; every one of them with enough frames after it is a start of
     predictions. `memory_size` is what is remembered beside the latent (0: the latent alone is the state, for worlds that one
     picture shows whole); with a memory, a prompt is best given `context_steps` frames.
+
+    Two settings help where recordings are few (0: off), and act in training only. `shift_pixels`: every window is seen moved by up to so
+    many pixels. `latent_noise`: predictions start from latents with so much Gaussian noise (a latent's numbers have deviation 1);
+    the predictor then trusts the actions more, and the pictures less.
     """
 
     latent_size: int = 64
@@ -45,6 +50,8 @@ class ModelConfig:
     covariance_weight: float = 2.0
     similarity_weight: float = 0.25
     inverse_weight: float = 4.0
+    shift_pixels: int = 0
+    latent_noise: float = 0.0
     batch_size: int = 32
     learning_rate: float = 2e-3
 
@@ -52,8 +59,8 @@ class ModelConfig:
         for name in _POSITIVE:
             if getattr(self, name) < 1:
                 raise ConfigError(f"model.{name} must be >= 1, received {getattr(self, name)}")
-        for name in (*_WEIGHTS, "memory_size"):
-            if getattr(self, name) < 0:
+        for name in (*_WEIGHTS, "memory_size", "shift_pixels", "latent_noise"):
+            if not getattr(self, name) >= 0:
                 raise ConfigError(f"model.{name} must be >= 0 (0 switches it off), received {getattr(self, name)}")
         if self.window_steps <= self.predict_steps:
             raise ConfigError(
@@ -159,9 +166,10 @@ class EndToEndWorld(nn.Module, World[EndToEndState], Embeds, Trainable):
         """The prediction error plus the weighted regularisers; the parts are given without their weights."""
         config = self.config
         actions = self.standardise(batch.actions)
-        latents = self.encode(batch.frames)
+        shifted = self.training and config.shift_pixels > 0
+        latents = self.encode(random_shift(batch.frames, config.shift_pixels, rng) if shifted else batch.frames)
         samples = latents.flatten(0, 1)
-        terms = {"prediction": (1.0, self._prediction_loss(latents, actions))}
+        terms = {"prediction": (1.0, self._prediction_loss(latents, actions, rng))}
         if config.sigreg_weight:
             terms["sigreg"] = (config.sigreg_weight, sigreg(latents, rng, num_projections=config.num_projections))
         if config.variance_weight:
@@ -179,12 +187,15 @@ class EndToEndWorld(nn.Module, World[EndToEndState], Embeds, Trainable):
         """Whether the encoder collapsed (collapse.py)."""
         return describe_collapse(row, dimensions=self.config.latent_size)
 
-    def _prediction_loss(self, latents: Float[Tensor, "b t d"], actions: Float[Tensor, "b t a"]) -> Float[Tensor, ""]:
+    def _prediction_loss(self, latents: Float[Tensor, "b t d"], actions: Float[Tensor, "b t a"], rng: Generator) -> Float[Tensor, ""]:
         """Squared error of the latents predicted 1 to `predict_steps` steps ahead, from every frame at once.
 
         Action t leads from frame t to frame t + 1. At each step ahead the last start of the window has no frame left to be compared with.
         """
-        now, memory = latents, torch.stack(self._listen(latents, actions[:, :-1]), dim=1)
+        now, noise = latents, self.config.latent_noise
+        if self.training and noise > 0:
+            now = now + noise * torch.randn(now.shape, generator=rng, device=rng.device).to(now)
+        memory = torch.stack(self._listen(now, actions[:, :-1]), dim=1)
         errors = []
         for ahead in range(1, self.config.predict_steps + 1):
             starts = latents.shape[1] - ahead

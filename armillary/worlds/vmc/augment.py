@@ -10,12 +10,14 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from armillary.nn.random_shift import random_shift
+
 MAX_SHIFT_PIXELS = 4
 
 
 def other_look(frames: Float[Tensor, "b t 3 h w"], probability: float, rng: Generator) -> Float[Tensor, "b t 3 h w"]:
     """Each of the `b` windows in another look with this probability, otherwise as it is."""
-    changed = _shift(_texture(frames, rng), rng)
+    changed = random_shift(_texture(frames, rng), MAX_SHIFT_PIXELS, rng)
     chosen = torch.rand(len(frames), 1, 1, 1, 1, generator=rng, device=rng.device) < probability
     return torch.where(chosen, changed, frames)
 
@@ -31,13 +33,3 @@ def _texture(frames: Float[Tensor, "b t 3 h w"], rng: Generator) -> Float[Tensor
     region = torch.sigmoid(12.0 * (functional.interpolate(height_map, size=size, mode="bicubic", align_corners=False) - 0.75))[:, None]
     region = region * (torch.rand(count, 1, 1, 1, 1, generator=rng, device=rng.device) < 0.5)
     return (frames * (1.0 - region) + picture * region).clamp(0.0, 1.0)
-
-
-def _shift(frames: Float[Tensor, "b t 3 h w"], rng: Generator) -> Float[Tensor, "b t 3 h w"]:
-    """The view moved by up to MAX_SHIFT_PIXELS whole pixels each way, the border repeated."""
-    count, height, width = len(frames), *frames.shape[-2:]
-    offset = torch.randint(-MAX_SHIFT_PIXELS, MAX_SHIFT_PIXELS + 1, (count, 2), generator=rng, device=rng.device)
-    rows = (torch.arange(height, device=frames.device) + offset[:, :1]).clamp(0, height - 1)
-    columns = (torch.arange(width, device=frames.device) + offset[:, 1:]).clamp(0, width - 1)
-    window = torch.arange(count, device=frames.device)[:, None, None]
-    return frames.movedim((1, 2), (3, 4))[window, rows[:, :, None], columns[:, None, :]].movedim((3, 4), (1, 2))

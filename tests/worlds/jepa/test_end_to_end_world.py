@@ -82,6 +82,28 @@ def test_a_weight_of_zero_switches_its_term_off(removed):
     assert whole.parts[name] > 1e-5
 
 
+@pytest.mark.parametrize("setting", [{"shift_pixels": 2}, {"latent_noise": 0.5}])
+@torch.no_grad()
+def test_shift_and_noise_act_in_training_only(setting):
+    """And a shift is seen by every term, noise by the prediction alone."""
+    plain, changed = small_world(), small_world(**setting)
+    batch = small_batch(plain)
+    for world in (plain, changed):
+        world.train()
+    before, after = (world.loss(batch, seeded(3)).parts for world in (plain, changed))
+    differs = {name for name in ("prediction", "variance", "inverse") if not torch.equal(before[name], after[name])}
+    assert differs == ({"prediction", "variance", "inverse"} if "shift_pixels" in setting else {"prediction"})
+    for world in (plain, changed):
+        world.eval()
+    assert torch.equal(plain.loss(batch, seeded(3)).total, changed.loss(batch, seeded(3)).total)
+
+
+@pytest.mark.parametrize("name", ["shift_pixels", "latent_noise"])
+def test_shift_and_noise_are_not_negative(name):
+    with pytest.raises(ConfigError, match=f"model.{name} must be >= 0"):
+        ModelConfig(**{name: -1 if name == "shift_pixels" else -1.0})
+
+
 @pytest.mark.parametrize(("preset", "untrained"), [("default", set()), ("lewm", {"inverse"})])
 def test_everything_that_is_used_learns_and_nothing_stops_a_gradient(preset, untrained):
     world = small_world(preset)
