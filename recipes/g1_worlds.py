@@ -23,9 +23,11 @@ OUT = Path("runs") / "g1_action_conditioned"
 # Chosen on episodes 33 to 42, trained on the first 33 (docs/LOG.md). No validation episodes: the last weights are judged.
 SETTINGS = {
     JEPA: {
-        "train.steps": "500",
+        "train.steps": "1800",
         "train.precision": "bf16",
-        "model.inverse-weight": "10",
+        "model.shift-pixels": "4",
+        "model.latent-noise": "0.25",
+        "model.inverse-weight": "20",
         "model.batch-size": "24",
         "data.validation-fraction": "0",
     },
