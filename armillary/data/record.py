@@ -61,7 +61,8 @@ class DatasetWriter:
         self._tasks: list[str] = []
         self._stats: dict[str, Stats] = {}
         if self.path.exists() and not resume:
-            raise StorageError(errno.EEXIST, "this folder exists already; choose another one, or go on with resume=True", str(path))
+            finish = f"finish a killed recording with `armillary data doctor {path}`, or append to it with DatasetWriter(..., resume=True)"
+            raise StorageError(errno.EEXIST, f"this folder exists already; choose another one, {finish}", str(path))
         with storage_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=resume)
             sync_folder(self.path.parent)
