@@ -13,8 +13,8 @@ from armillary.data.shape import DataShape
 from armillary.nn.action_scale import ActionScale
 from armillary.nn.state_scale import StateScale
 from armillary.worlds.jepa.action_conditioned import ActionPredictor
-from armillary.worlds.jepa.frozen_encoder import EncoderSizes, FrozenEncoder, encoder_sizes, require_encoder
-from armillary.worlds.jepa.vit import check_picture
+from armillary.worlds.jepa.frozen_encoder import FrozenEncoder, encoder_sizes, require_encoder
+from armillary.worlds.jepa.vit import EncoderSizes, check_picture
 
 _POSITIVE = ("predictor_width", "predictor_depth", "predictor_heads", "context_steps", "rollout_steps", "batch_size")
 _WEIGHTS = ("rollout_weight", "state_weight")

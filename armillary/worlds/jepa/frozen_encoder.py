@@ -17,8 +17,8 @@ from armillary.train.run import RunFolder
 from armillary.train.tensors import write_weights
 from armillary.worlds.jepa import pretrain
 from armillary.worlds.jepa.released import open_release
-from armillary.worlds.jepa.vit import VisionTransformer
-from armillary.worlds.jepa.vjepa2 import PIXEL_MEAN, PIXEL_STD, Sizes
+from armillary.worlds.jepa.vit import EncoderSizes, VisionTransformer
+from armillary.worlds.jepa.vjepa2 import PIXEL_MEAN, PIXEL_STD
 
 RANDOM = "random"
 CHOICES = (
@@ -29,28 +29,7 @@ _OF_A_RUN = "networks.target_encoder."
 _OF_A_RELEASE = "encoder."
 
 
-@dataclass(frozen=True, kw_only=True)
-class EncoderSizes:
-    """How large the encoder is: those of its run or release, since a run must know them when the encoder's folder is gone."""
-
-    width: int = 96
-    depth: int = 6
-    heads: int = 3
-    mlp_ratio: float = 4.0
-    patch_size: int = 8
-    tubelet_size: int = 2
-    rotary: str = "released"
-    bias: bool = True
-
-    def __post_init__(self):
-        for name in ("width", "depth", "heads", "patch_size", "tubelet_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"model.{name} must be >= 1, received {getattr(self, name)}")
-        if self.width % self.heads:
-            raise ConfigError(f"model.width must be a multiple of model.heads, received {self.width} and {self.heads}")
-
-
-def encoder_sizes(sizes: Sizes | EncoderSizes) -> EncoderSizes:
+def encoder_sizes(sizes: EncoderSizes) -> EncoderSizes:
     """What of larger settings decides the encoder alone."""
     return EncoderSizes(**{one.name: getattr(sizes, one.name) for one in fields(EncoderSizes)})
 

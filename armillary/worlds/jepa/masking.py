@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
+from armillary.core import ConfigError
 from armillary.worlds.jepa.vit import TokenGrid
 
 _MOST_ATTEMPTS = 50
@@ -27,9 +28,9 @@ class BlockMask:
 
     def __post_init__(self):
         if self.blocks < 1 or not 0 < self.area < 1:
-            raise ValueError(f"a mask needs one block or more, each of an area between 0 and 1; received {self.blocks} and {self.area}")
+            raise ConfigError(f"a mask needs one block or more, each of an area between 0 and 1; received {self.blocks} and {self.area}")
         if not 0 < self.aspect_ratio[0] <= self.aspect_ratio[1]:
-            raise ValueError(f"aspect_ratio must be (least, most) with 0 < least <= most, received {self.aspect_ratio}")
+            raise ConfigError(f"aspect_ratio must be (least, most) with 0 < least <= most, received {self.aspect_ratio}")
 
 
 PUBLISHED = (BlockMask(blocks=8, area=0.15), BlockMask(blocks=2, area=0.7))

@@ -49,18 +49,18 @@ class ModelConfig(Sizes):
     def __post_init__(self):
         super().__post_init__()
         if self.num_frames < 1 or (self.num_frames > 1 and self.num_frames % self.tubelet_size):
-            raise ValueError(
+            raise ConfigError(
                 f"model.num_frames must be 1 (still pictures) or a multiple of model.tubelet_size = {self.tubelet_size}, "
                 f"received {self.num_frames}"
             )
         if not self.mask_blocks or len(self.mask_blocks) != len(self.mask_areas):
-            raise ValueError(f"model.mask_blocks and model.mask_areas must pair up, received {self.mask_blocks} and {self.mask_areas}")
+            raise ConfigError(f"model.mask_blocks and model.mask_areas must pair up, received {self.mask_blocks} and {self.mask_areas}")
         if not 0 <= self.least_visible < 1:
-            raise ValueError(f"model.least_visible must be in [0, 1), received {self.least_visible}")
+            raise ConfigError(f"model.least_visible must be in [0, 1), received {self.least_visible}")
         if not 0 <= self.momentum <= 1:
-            raise ValueError(f"model.momentum must be in [0, 1], received {self.momentum}")
+            raise ConfigError(f"model.momentum must be in [0, 1], received {self.momentum}")
         if not 0 < self.smallest_crop <= 1:
-            raise ValueError(f"model.smallest_crop must be above 0 and at most 1, received {self.smallest_crop}")
+            raise ConfigError(f"model.smallest_crop must be above 0 and at most 1, received {self.smallest_crop}")
         self.masks()
 
     def masks(self) -> tuple[BlockMask, ...]:

@@ -9,9 +9,30 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from armillary.core import WorldError
+from armillary.core import ConfigError, WorldError
 from armillary.nn.rope3d import RotaryTable, rotary_table
 from armillary.nn.transformer import NORM_EPSILON, Block, initialise
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSizes:
+    """How large the encoder is. `rotary` is the convention of `armillary.nn.rope3d`: released weights need "released"."""
+
+    width: int = 96
+    depth: int = 6
+    heads: int = 3
+    mlp_ratio: float = 4.0
+    patch_size: int = 8
+    tubelet_size: int = 2
+    rotary: str = "released"
+    bias: bool = True
+
+    def __post_init__(self):
+        for name in ("width", "depth", "heads", "patch_size", "tubelet_size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"model.{name} must be >= 1, received {getattr(self, name)}")
+        if self.width % self.heads:
+            raise ConfigError(f"model.width must be a multiple of model.heads, received {self.width} and {self.heads}")
 
 
 @dataclass(frozen=True, kw_only=True)

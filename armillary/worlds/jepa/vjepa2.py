@@ -9,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from armillary.core import Loss
+from armillary.core import ConfigError, Loss
 from armillary.worlds.jepa.masking import Masking
 from armillary.worlds.jepa.predictor import Predictor
-from armillary.worlds.jepa.vit import VisionTransformer, choose
+from armillary.worlds.jepa.vit import EncoderSizes, VisionTransformer, choose
 
 # Released encoders expect pictures normalised by ImageNet's mean and deviation.
 PIXEL_MEAN = (0.485, 0.456, 0.406)
@@ -20,31 +20,25 @@ PIXEL_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sizes:
-    """How large the networks are. `rotary` is the convention of `armillary.nn.rope3d`: released weights need "released"."""
+class Sizes(EncoderSizes):
+    """How large encoder and predictor are."""
 
-    width: int = 96
-    depth: int = 6
-    heads: int = 3
-    mlp_ratio: float = 4.0
-    patch_size: int = 8
-    tubelet_size: int = 2
     predictor_width: int = 64
     predictor_depth: int = 3
     predictor_heads: int = 2
     predictor_mlp_ratio: float = 4.0
     num_mask_tokens: int = 2
-    rotary: str = "released"
-    bias: bool = True
 
     def __post_init__(self):
-        for name in ("width", "depth", "heads", "patch_size", "tubelet_size", "predictor_width", "predictor_depth", "predictor_heads"):
+        super().__post_init__()
+        for name in ("predictor_width", "predictor_depth", "predictor_heads"):
             if getattr(self, name) < 1:
-                raise ValueError(f"model.{name} must be >= 1, received {getattr(self, name)}")
-        for prefix in ("", "predictor_"):
-            width, heads = getattr(self, f"{prefix}width"), getattr(self, f"{prefix}heads")
-            if width % heads:
-                raise ValueError(f"model.{prefix}width must be a multiple of model.{prefix}heads, received {width} and {heads}")
+                raise ConfigError(f"model.{name} must be >= 1, received {getattr(self, name)}")
+        if self.predictor_width % self.predictor_heads:
+            raise ConfigError(
+                f"model.predictor_width must be a multiple of model.predictor_heads, received {self.predictor_width} and "
+                f"{self.predictor_heads}"
+            )
 
 
 class VJepa2(nn.Module):

@@ -10,8 +10,9 @@ from armillary.core import CheckpointError, ConfigError, seeded
 from armillary.core.settings import from_plain, to_plain
 from armillary.train.checkpoint import load_weights, write_tensors
 from armillary.worlds.jepa.action_conditioned_train import PRESETS, Config, build, complete
-from armillary.worlds.jepa.frozen_encoder import EncoderSizes, encoder_sizes, open_encoder
+from armillary.worlds.jepa.frozen_encoder import encoder_sizes, open_encoder
 from armillary.worlds.jepa.released import save_release
+from armillary.worlds.jepa.vit import EncoderSizes
 from armillary.worlds.jepa.vjepa2 import Sizes, VJepa2
 from tests.worlds.jepa.small_action_conditioned import ENCODER, PREDICTOR_OF_VIDEO, SHAPE, small_batch, small_config, video_run
 
