@@ -6,9 +6,9 @@ The last fifth of the episodes is held out. Each seed trains an action-condition
 V-JEPA 2 and the action-conditioned predictor on its frozen tokens (whose rows are not in the table). A ridge probe from latents of true
 pictures to the seven joints of the right arm is fitted on training episodes (the last tenth of them chooses its penalty). Then, on
 held-out episodes, the probe reads latents that were foreseen five steps (0.5 s) ahead from two pictures and the actions done (V-JEPA
-2-AC is told the robot's state too). Beside it: another episode's actions, the latents of now, the true latents of then, and ridge
-regressions of the true state with and without the actions. R2 is about the mean of the training data; intervals are bootstrapped over
-held-out episodes and seeds together.
+2-AC is told the robot's state too). Beside it: another episode's actions, both read by a probe that is fitted on foreseen latents
+instead (of training episodes as well), the latents of now, the true latents of then, and ridge regressions of the true state with and
+without the actions. R2 is about the mean of the training data; intervals are bootstrapped over held-out episodes and seeds together.
 """
 
 import logging
@@ -93,9 +93,12 @@ def errors(run: LoadedRun, data: Path, seed: int) -> dict[str, list]:
     then, state = probe(lambda one: encoded(run.world, one["then"])), lambda one: one["state"]
     acted = lambda one: torch.cat([one["state"], one["actions"].flatten(1)], dim=1)  # noqa: E731
     from_state, from_both = probe(state), probe(acted)
+    own = probe(lambda one: foreseen(run.world, one, one["actions"]))
     told = {
         "model": lambda index, one: then.read(foreseen(run.world, one, one["actions"])),
         "shuffled_actions": lambda index, one: then.read(foreseen(run.world, one, others(index, one))),
+        "model, probe of foreseen latents": lambda index, one: own.read(foreseen(run.world, one, one["actions"])),
+        "shuffled_actions, probe of foreseen latents": lambda index, one: own.read(foreseen(run.world, one, others(index, one))),
         "latents of now": lambda index, one: then.read(encoded(run.world, one["frames"][:, -1])),
         "true latents of then": lambda index, one: then.read(encoded(run.world, one["then"])),
         "ridge on state": lambda index, one: from_state.read(state(one)),

@@ -31,9 +31,9 @@ class ModelConfig:
     predictions. `memory_size` is what is remembered beside the latent (0: the latent alone is the state, for worlds that one
     picture shows whole); with a memory, a prompt is best given `context_steps` frames.
 
-    Two settings help where recordings are few (0: off), and act in training only. `shift_pixels`: every window is seen moved by up to so
-    many pixels. `latent_noise`: predictions start from latents with so much Gaussian noise (a latent's numbers have deviation 1);
-    the predictor then trusts the actions more, and the pictures less.
+    Three settings help where recordings are few (0: off), and act in training only. `shift_pixels`: every window is seen moved by up to so
+    many pixels. `latent_noise`: predictions start from latents with so much Gaussian noise, `action_noise`: they hear actions with
+    so much (the numbers of both have deviation 1). The predictor then does not learn recordings by heart.
     """
 
     latent_size: int = 64
@@ -52,6 +52,7 @@ class ModelConfig:
     inverse_weight: float = 4.0
     shift_pixels: int = 0
     latent_noise: float = 0.0
+    action_noise: float = 0.0
     batch_size: int = 32
     learning_rate: float = 2e-3
 
@@ -59,7 +60,7 @@ class ModelConfig:
         for name in _POSITIVE:
             if getattr(self, name) < 1:
                 raise ConfigError(f"model.{name} must be >= 1, received {getattr(self, name)}")
-        for name in (*_WEIGHTS, "memory_size", "shift_pixels", "latent_noise"):
+        for name in (*_WEIGHTS, "memory_size", "shift_pixels", "latent_noise", "action_noise"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"model.{name} must be >= 0 (0 switches it off), received {getattr(self, name)}")
         if self.window_steps <= self.predict_steps:
@@ -192,9 +193,8 @@ class EndToEndWorld(nn.Module, World[EndToEndState], Embeds, Trainable):
 
         Action t leads from frame t to frame t + 1. At each step ahead the last start of the window has no frame left to be compared with.
         """
-        now, noise = latents, self.config.latent_noise
-        if self.training and noise > 0:
-            now = now + noise * torch.randn(now.shape, generator=rng, device=rng.device).to(now)
+        now = self._blur(latents, self.config.latent_noise, rng)
+        actions = self._blur(actions, self.config.action_noise, rng)
         memory = torch.stack(self._listen(now, actions[:, :-1]), dim=1)
         errors = []
         for ahead in range(1, self.config.predict_steps + 1):
@@ -203,6 +203,12 @@ class EndToEndWorld(nn.Module, World[EndToEndState], Embeds, Trainable):
             now, memory = (x.unflatten(0, (len(latents), starts)) for x in self.predict(*flat))
             errors.append((now - latents[:, ahead:]).square().mean())
         return torch.stack(errors).mean()
+
+    def _blur(self, numbers: Tensor, deviation: float, rng: Generator) -> Tensor:
+        """With Gaussian noise of this deviation while training, otherwise as they are."""
+        if not (self.training and deviation > 0):
+            return numbers
+        return numbers + deviation * torch.randn(numbers.shape, generator=rng, device=rng.device).to(numbers)
 
     def _listen(self, latents: Float[Tensor, "b t d"], actions: Float[Tensor, "b t-1 a"]) -> list[Float[Tensor, "b m"]]:
         """The memory at each of `t` real latents, from the standardised actions between them; it begins empty."""

@@ -82,7 +82,7 @@ def test_a_weight_of_zero_switches_its_term_off(removed):
     assert whole.parts[name] > 1e-5
 
 
-@pytest.mark.parametrize("setting", [{"shift_pixels": 2}, {"latent_noise": 0.5}])
+@pytest.mark.parametrize("setting", [{"shift_pixels": 2}, {"latent_noise": 0.5}, {"action_noise": 0.5}])
 @torch.no_grad()
 def test_shift_and_noise_act_in_training_only(setting):
     """And a shift is seen by every term, noise by the prediction alone."""
@@ -98,7 +98,7 @@ def test_shift_and_noise_act_in_training_only(setting):
     assert torch.equal(plain.loss(batch, seeded(3)).total, changed.loss(batch, seeded(3)).total)
 
 
-@pytest.mark.parametrize("name", ["shift_pixels", "latent_noise"])
+@pytest.mark.parametrize("name", ["shift_pixels", "latent_noise", "action_noise"])
 def test_shift_and_noise_are_not_negative(name):
     with pytest.raises(ConfigError, match=f"model.{name} must be >= 0"):
         ModelConfig(**{name: -1 if name == "shift_pixels" else -1.0})
