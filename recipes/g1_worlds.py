@@ -23,7 +23,7 @@ OUT = Path("runs") / "g1_action_conditioned"
 # Chosen on episodes 33 to 42, trained on the first 33 (docs/LOG.md). No validation episodes: the last weights are judged.
 SETTINGS = {
     JEPA: {
-        "train.steps": "1800",
+        "train.steps": "1200",
         "train.precision": "bf16",
         "model.shift-pixels": "4",
         "model.latent-noise": "0.5",
