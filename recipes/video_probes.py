@@ -44,7 +44,7 @@ from recipes.training import processor_seconds, trained
 
 NAME, FAMILY = "video_probes", "vjepa2"
 WINDOW = 8
-STEPS = 800
+STEPS = 3000
 MODEL = {"num_frames": WINDOW, "batch_size": 8, "learning_rate": 1.5e-3, "momentum": 0.99, "mask_blocks": (8,), "mask_areas": (0.15,)}
 EVERY_S = 0.2  # a window ends
 MOVED_S = 0.4
