@@ -49,17 +49,19 @@ class Task:
     recorded: int = 400
     steps: Mapping[str, int] = field(default_factory=lambda: {WORLD: 3000, CLONING: 1000, INVERSE: 1000})
     model: Mapping[str, str] = field(default_factory=dict)
+    cloning: Mapping[str, str] = field(default_factory=dict)
     planner: str = "icem"
     plan: Mapping[str, str] = field(default_factory=dict)
 
 
 FAR = {"planner.horizon": "30"}  # three seconds: round by the door
-# Inverse dynamics is about the agent alone: with little of it the block's place is in the latents too (docs/LOG.md).
-BLOCK = {"model.similarity-weight": "0.1", "model.inverse-weight": "1"}
+# Inverse dynamics is about the agent alone: with little of it the block's place is in the latents too, and how it is turned with a pooled
+# encoder (docs/LOG.md), which cloning gets as well.
+BLOCK, POOLED = {"model.similarity-weight": "0.1", "model.inverse-weight": "1"}, {"model.pooled": "true"}
 TASKS = {
     "two-rooms-fixed": Task(env="two-rooms", plan=FAR),
     "two-rooms-random": Task(env="two-rooms", layout={"wall-x-m": "random", "door-y-m": "random"}, plan=FAR),
-    "pusher": Task(env="pusher", model=BLOCK),
+    "pusher": Task(env="pusher", model=BLOCK | POOLED, cloning=POOLED),
 }
 QUICK_PLAN = {"planner.samples": "30", "planner.iterations": "1"}
 QUICK = Task(env="two-rooms", recorded=6, steps={WORLD: 5, CLONING: 5, INVERSE: 5}, plan=QUICK_PLAN)
@@ -87,7 +89,7 @@ def judge(name: str, seed: int, options: Namespace, out: Path) -> Mapping[str, M
     """What every subject of one seed did: whether it solved each task, how far it ended, and how long an action took."""
     task, episodes = (QUICK, 4) if options.quick else (TASKS[name], options.episodes)
     world = learned(WORLD, task, seed, out, task.model)
-    cloning = learned(CLONING, task, seed, out, {})
+    cloning = learned(CLONING, task, seed, out, task.cloning)
     inverse = learned(INVERSE, task, seed, out, {"model.world": str(world.path)})
     settings = plan_settings(task.planner, task.plan)
     env = build_env(task.env, show_goal=False)

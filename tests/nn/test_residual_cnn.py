@@ -31,6 +31,32 @@ def test_every_picture_and_every_place_is_seen(num_pictures):
             assert not torch.equal(encoder(changed), before), (channel, row, column)
 
 
+def striped(angle: float, row: float, column: float) -> torch.Tensor:
+    """A grey picture with a square of stripes, turned by `angle`, around a place."""
+    y, x = torch.meshgrid(torch.arange(64.0) - row, torch.arange(64.0) - column, indexing="ij")
+    along = x * torch.cos(torch.tensor(angle)) + y * torch.sin(torch.tensor(angle))
+    inside = (x.abs() < 10) & (y.abs() < 10)
+    return torch.where(inside, 0.5 + 0.5 * torch.sin(along), 0.5).expand(1, 3, 64, 64)
+
+
+@torch.no_grad()
+def test_what_is_pooled_knows_how_things_are_turned_and_not_where_they_are():
+    torch.manual_seed(0)
+    encoder = Encoder(height=64, width=64, latent_size=8, pooled=True).eval()
+    encoder.head.weight.zero_()  # of which places have weights of their own
+    first, moved, turned = (encoder(striped(*how)) for how in ((0.0, 24, 24), (0.0, 40, 36), (0.8, 24, 24)))
+    torch.testing.assert_close(moved, first, atol=1e-4, rtol=0.0)
+    assert (turned - first).norm() > 20 * (moved - first).norm() + 1e-3
+
+
+@torch.no_grad()
+def test_without_pooling_there_is_nothing_new_to_save_and_in_use_each_picture_is_seen_alone():
+    plain, pooled = (Encoder(height=16, width=24, latent_size=5, channels=(4, 8), pooled=pooled).eval() for pooled in (False, True))
+    assert {name.split(".")[0] for name in plain.state_dict()} == {"stages", "head"}
+    frames = torch.rand(3, 3, 16, 24)
+    torch.testing.assert_close(pooled(frames)[:1], pooled(frames[:1]))
+
+
 def test_sides_that_do_not_divide_are_refused():
     with pytest.raises(ConfigError, match="multiples of 16 for 3 stages, received 16 x 24"):
         Encoder(height=16, width=24, latent_size=5, channels=(4, 8, 8))

@@ -31,6 +31,9 @@ class ModelConfig:
     predictions. `memory_size` is what is remembered beside the latent (0: the latent alone is the state, for worlds that one
     picture shows whole); with a memory, a prompt is best given `context_steps` frames.
 
+    `pooled` tells the encoder how much of what is in the picture, wherever it is: how far things are turned
+    (`armillary.nn.residual_cnn.Encoder`).
+
     Three settings help where recordings are few (0: off), and act in training only. `shift_pixels`: every window is seen moved by up to so
     many pixels. `latent_noise`: predictions start from latents with so much Gaussian noise, `action_noise`: they hear actions with
     so much (the numbers of both have deviation 1). The predictor then does not learn recordings by heart.
@@ -41,6 +44,7 @@ class ModelConfig:
     width: int = 256
     channels: tuple[int, ...] = (32, 64)
     blocks: int = 1
+    pooled: bool = False
     context_steps: int = 1
     predict_steps: int = 8
     window_steps: int = 12
@@ -95,7 +99,8 @@ class EndToEndWorld(nn.Module, World[EndToEndState], Embeds, Trainable):
         super().__init__()
         self.config, self.picture = config, (3, shape.height, shape.width)
         sizes = {"latent_size": config.latent_size}
-        self.encoder = Encoder(height=shape.height, width=shape.width, channels=config.channels, blocks=config.blocks, **sizes)
+        cnn = {"channels": config.channels, "blocks": config.blocks, "pooled": config.pooled}
+        self.encoder = Encoder(height=shape.height, width=shape.width, **cnn, **sizes)
         # one normalisation for what is seen and what is predicted: both lie on the same shell
         self.norm = nn.LayerNorm(config.latent_size)
         acting = {"action_size": shape.action_size, "width": config.width}

@@ -82,6 +82,13 @@ def test_a_weight_of_zero_switches_its_term_off(removed):
     assert whole.parts[name] > 1e-5
 
 
+def test_a_pooled_encoder_keeps_the_contract_and_learns():
+    world = small_world(pooled=True).train()
+    world.loss(small_batch(world), seeded(0)).total.backward()
+    assert world.encoder.pooled_head.weight.grad.abs().sum() > 0
+    check_world(world.eval())
+
+
 @pytest.mark.parametrize("setting", [{"shift_pixels": 2}, {"latent_noise": 0.5}, {"action_noise": 0.5}])
 @torch.no_grad()
 def test_shift_and_noise_act_in_training_only(setting):
