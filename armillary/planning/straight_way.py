@@ -36,7 +36,7 @@ class StraightWay(World[WayState], Embeds):
                 f"{count} commands of {command_size} numbers are no whole number of actions of {type(world).__name__}, which have "
                 f"{space.shape[0]}"
             )
-        self.world, self.count, self.size = world, count, command_size
+        self.world, self.count = world, count
         low, high = (bound.reshape(-1, command_size) for bound in (space.low, space.high))
         bounds = gymnasium.spaces.Box(low.max(axis=0), high.min(axis=0), dtype=np.float32)
         steps = count * command_size // space.shape[0]

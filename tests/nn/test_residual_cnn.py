@@ -50,6 +50,18 @@ def test_what_is_pooled_knows_how_things_are_turned_and_not_where_they_are():
 
 
 @torch.no_grad()
+def test_what_is_pooled_is_its_equation():
+    torch.manual_seed(0)
+    encoder, frames = Encoder(height=16, width=16, latent_size=5, channels=(4, 8), pooled=True), torch.rand(6, 3, 16, 16)
+    encoder.head.weight.zero_()
+    first = encoder.stages[0](2 * frames - 1).flatten(2)
+    amounts = torch.cat([first.clamp_min(0).sum(-1) / 16, (first * first).sum(-1) / 16], dim=1)  # 4 x 4 places
+    units = (amounts - amounts.mean(0)) / (amounts.var(0, correction=0) + encoder.pooled_norm.eps).sqrt()
+    expected = encoder.head.bias + encoder.pooled_head(units)
+    torch.testing.assert_close(encoder.train()(frames), expected, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
 def test_without_pooling_there_is_nothing_new_to_save_and_in_use_each_picture_is_seen_alone():
     plain, pooled = (Encoder(height=16, width=24, latent_size=5, channels=(4, 8), pooled=pooled).eval() for pooled in (False, True))
     assert {name.split(".")[0] for name in plain.state_dict()} == {"stages", "head"}
