@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import Field, asdict, fields, is_dataclass, replace
 from typing import TypeVar, get_args, get_origin
 
 from armillary.core.errors import ConfigError
@@ -32,13 +32,16 @@ def from_plain(kind: type[T], values: Mapping[str, object], where: str = "") -> 
 def override(config: T, settings: Mapping[str, str]) -> T:
     """The tree with some leaves changed, by dotted names and the words that a person typed for them.
 
+    All leaves of a group change at once, so that settings which only hold together may come in any order. ConfigError names a
+    setting that is unknown or whose words say nothing; a group's own error says what in it does not hold together.
+
     >>> from armillary.data.shape import DataConfig
     >>> override(DataConfig(), {"stride": "3"}).stride
     3
     """
-    for name, text in settings.items():
-        config = _override(config, name.replace("-", "_").split("."), text, name, names(config))
-    return config
+    every = names(config)
+    leaves = {name: _value(config, name, text, every) for name, text in settings.items()}
+    return _changed(config, {tuple(name.replace("-", "_").split(".")): value for name, value in leaves.items()})
 
 
 def names(config: object, prefix: str = "") -> list[str]:
@@ -50,18 +53,33 @@ def names(config: object, prefix: str = "") -> list[str]:
     return found
 
 
-def _override(config, path: Sequence[str], text: str, name: str, every: list[str]):
-    leaf = {f.name: f for f in fields(config)}.get(path[0]) if is_dataclass(config) else None
+def _value(config: object, name: str, text: str, every: Sequence[str]) -> object:
+    """What a person's words say for the leaf of this dotted name."""
+    at = config
+    *groups, last = name.replace("-", "_").split(".")
+    for group in groups:
+        at = getattr(at, group) if is_dataclass(at) and group in _leaves(at) else None
+    leaf = _leaves(at).get(last) if is_dataclass(at) else None
     if leaf is None:
         raise ConfigError(_unknown(name.replace("-", "_"), every))
-    value = getattr(config, leaf.name)
-    if is_dataclass(value):
-        if len(path) == 1:
-            raise ConfigError(f"{name} is a group of settings; set one of {', '.join(f'{name}.{f.name}' for f in fields(value))}")
-        return replace(config, **{leaf.name: _override(value, path[1:], text, name, every)})
-    if len(path) > 1:
-        raise ConfigError(_unknown(name.replace("-", "_"), every))
-    return replace(config, **{leaf.name: _parse(name, text, leaf.type)})
+    if is_dataclass(getattr(at, last)):
+        inside = ", ".join(f"{name}.{one}" for one in _leaves(getattr(at, last)))
+        raise ConfigError(f"{name} is a group of settings; set one of {inside}")
+    return _parse(name, text, leaf.type)
+
+
+def _changed(config: T, values: Mapping[tuple[str, ...], object]) -> T:
+    """The tree with new values at some paths; every group is made once."""
+    leaves = {path[0]: value for path, value in values.items() if len(path) == 1}
+    inside = {path[0] for path in values if len(path) > 1}
+    groups = {
+        group: _changed(getattr(config, group), {path[1:]: value for path, value in values.items() if path[0] == group}) for group in inside
+    }
+    return replace(config, **leaves, **groups) if values else config
+
+
+def _leaves(config: object) -> dict[str, Field]:
+    return {f.name: f for f in fields(config)}
 
 
 def _unknown(name: str, every: Sequence[str]) -> str:

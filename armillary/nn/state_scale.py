@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from armillary.core import WorldError
+
 
 class StateScale(nn.Module):
     """The mean and deviation of the training data's states. Nothing is cut off: what is foreseen must come back as it was."""
@@ -18,6 +20,14 @@ class StateScale(nn.Module):
     def forward(self, states: Float[Tensor, "*lead s"]) -> Float[Tensor, "*lead s"]:
         """Zero mean and unit deviation on the training data."""
         return (states - self.mean) / self.std
+
+    def told(self, state: Tensor, count: int) -> Float[Tensor, "b s"]:
+        """A prompt's state, standardised. WorldError unless it is a finite state of each of `count` worlds."""
+        if tuple(state.shape) != (count, len(self.mean)):
+            raise WorldError(f"the prompt's state must be {(count, len(self.mean))}, received {tuple(state.shape)}")
+        if not bool(torch.isfinite(state).all()):
+            raise WorldError("the prompt's state holds NaN or infinity; every number must be finite, or leave the state out")
+        return self(state)
 
     def restore(self, standardised: Float[Tensor, "*lead s"]) -> Float[Tensor, "*lead s"]:
         """States in the data's units."""

@@ -115,23 +115,7 @@ def plan_settings(planner: str, words: Mapping[str, str]) -> PlanSettings:
     known = {f.name for f in fields(config)}
     wanted = (COLOURED if "noise_exponent" in known else WHITE) | (SEARCH if set(SEARCH) <= known else {})
     config = replace(config, **wanted)
-    return _override_in_any_order(PlanSettings(planner=config), words)
-
-
-def _override_in_any_order(settings: PlanSettings, words: Mapping[str, str]) -> PlanSettings:
-    """`override`, but fewer samples than elites are allowed on the way to fewer elites. Raises the first error that stays."""
-    left = dict(words)
-    while left:
-        refused: dict[str, ConfigError] = {}
-        for name, word in left.items():
-            try:
-                settings = override(settings, {name: word})
-            except ConfigError as error:
-                refused[name] = error
-        if len(refused) == len(left):
-            raise next(iter(refused.values()))
-        left = {name: left[name] for name in refused}
-    return settings
+    return override(PlanSettings(planner=config), words)
 
 
 def prepare(job: PlanJob) -> Prepared:

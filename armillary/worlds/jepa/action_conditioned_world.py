@@ -141,7 +141,7 @@ class ActionConditionedWorld(nn.Module, World[ActionConditionedState], Embeds, T
         robot = frames.new_zeros(count, steps, self.state_size)
         known = torch.zeros(count, steps, dtype=torch.bool, device=frames.device)
         if self.state_size and prompt.state is not None:
-            robot[:, -1], known[:, -1] = self._given_state(prompt.state, count), True
+            robot[:, -1], known[:, -1] = self.state_scale.told(prompt.state, count), True
         return self._window(self.encode(frames), actions[:, actions.shape[1] - (steps - 1) :], robot, known)
 
     def step(self, state: ActionConditionedState, action: Float[Tensor, "b a"], rng: Generator) -> ActionConditionedState:
@@ -249,13 +249,6 @@ class ActionConditionedWorld(nn.Module, World[ActionConditionedState], Embeds, T
 
         count = torch.full((len(tokens),), steps, device=tokens.device)
         return ActionConditionedState(filled(tokens), filled(actions), filled(robot), filled(known), count)
-
-    def _given_state(self, given: Tensor, count: int) -> Float[Tensor, "b s"]:
-        if tuple(given.shape) != (count, self.state_size):
-            raise WorldError(f"the prompt's state must be {(count, self.state_size)}, received {tuple(given.shape)}")
-        if not bool(torch.isfinite(given).all()):
-            raise WorldError("the prompt's state holds NaN or infinity; every number must be finite, or leave the state out")
-        return self.state_scale(given)
 
     def _robot_of(self, batch: Batch, rng: Generator) -> tuple[Float[Tensor, "b t s"], Bool[Tensor, "b t"]]:
         """Standardised states, and which of them the predictor is told: none in some windows, in others none before some frame."""

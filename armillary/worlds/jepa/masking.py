@@ -6,13 +6,13 @@ rows and columns of one instant ("cells") and repeated for all.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
-from armillary.core import ConfigError
+from armillary.core import ConfigError, WorldError
 from armillary.worlds.jepa.vit import TokenGrid
 
 _MOST_ATTEMPTS = 50
@@ -68,6 +68,22 @@ def draw_masking(mask: BlockMask, grid: TokenGrid, rows: int, rng: Generator, *,
 def draw_maskings(masks: Sequence[BlockMask], grid: TokenGrid, rows: int, rng: Generator, *, least_visible: float = 0.0) -> list[Masking]:
     """One masking of each kind; every video is learned from under all of them."""
     return [draw_masking(mask, grid, rows, rng, least_visible=least_visible) for mask in masks]
+
+
+def draw_future_masking(grid: TokenGrid, rows: int, rng: Generator) -> Masking:
+    """What comes next: each of `rows` videos is seen whole up to an instant, one for all, and half of the places after it are asked for.
+
+    V-JEPA 2 has no such mask. It asks for what moves, and how fast, more than blocks do that hide a place for all time.
+    WorldError for a grid of one instant.
+    """
+    if grid.times < 2:
+        raise WorldError("what comes next cannot be guessed in videos of one instant; give two tubelets or more")
+    cells = grid.rows * grid.columns
+    first = int(torch.randint(1, grid.times, (), generator=rng, device=rng.device))
+    seen = torch.arange(first * cells, device=rng.device).expand(rows, -1)
+    priority = torch.rand(rows, cells, generator=rng, device=rng.device)
+    after = replace(grid, times=grid.times - first)
+    return Masking(seen, first * cells + _tokens(priority, max(cells // 2, 1), after))
 
 
 def _block_size(mask: BlockMask, grid: TokenGrid, rng: Generator) -> tuple[int, int]:

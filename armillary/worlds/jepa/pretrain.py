@@ -13,7 +13,7 @@ from torch.nn import functional
 from armillary.core import Batch, ConfigError, Loss, Phase, Trainable, WorldSpec
 from armillary.data.shape import DataConfig, DataShape
 from armillary.train.config import TrainConfig
-from armillary.worlds.jepa.masking import BlockMask, draw_maskings
+from armillary.worlds.jepa.masking import BlockMask, draw_future_masking, draw_maskings
 from armillary.worlds.jepa.released import open_release
 from armillary.worlds.jepa.vit import check_picture
 from armillary.worlds.jepa.vjepa2 import Sizes, VJepa2
@@ -30,7 +30,8 @@ class ModelConfig(Sizes):
     """Sizes of the networks, and how they are pre-trained.
 
     A window has `num_frames` pictures. `mask_blocks` and `mask_areas` pair up: one masking for each pair, of so many blocks of such a
-    share of the picture; no masking shows less than `least_visible` of it. `momentum` is the target encoder's. Windows are cut
+    share of the picture; no masking shows less than `least_visible` of it. `future_masks` more maskings show the beginning of a
+    window and ask for the rest (`masking.draw_future_masking`). `momentum` is the target encoder's. Windows are cut
     to a random part of at least `smallest_crop` of the picture and scaled up again (1: never), and with `mirror` half of them are
     mirrored. `init` names a folder or a hub id of released weights to begin with; the sizes must be theirs.
     """
@@ -39,6 +40,7 @@ class ModelConfig(Sizes):
     mask_blocks: tuple[int, ...] = (8, 2)
     mask_areas: tuple[float, ...] = (0.15, 0.7)
     least_visible: float = 0.05
+    future_masks: int = 0
     momentum: float = 0.998
     smallest_crop: float = 1.0
     mirror: bool = False
@@ -53,8 +55,15 @@ class ModelConfig(Sizes):
                 f"model.num_frames must be 1 (still pictures) or a multiple of model.tubelet_size = {self.tubelet_size}, "
                 f"received {self.num_frames}"
             )
-        if not self.mask_blocks or len(self.mask_blocks) != len(self.mask_areas):
+        if len(self.mask_blocks) != len(self.mask_areas):
             raise ConfigError(f"model.mask_blocks and model.mask_areas must pair up, received {self.mask_blocks} and {self.mask_areas}")
+        if self.future_masks < 0 or not (self.mask_blocks or self.future_masks):
+            raise ConfigError(
+                "pre-training needs a masking: give model.mask_blocks and model.mask_areas, or model.future_masks >= 1; "
+                f"received {self.mask_blocks} and {self.future_masks}"
+            )
+        if self.future_masks and self.num_frames < 2 * self.tubelet_size:
+            raise ConfigError(f"model.future_masks needs model.num_frames >= {2 * self.tubelet_size}, received {self.num_frames}")
         if not 0 <= self.least_visible < 1:
             raise ConfigError(f"model.least_visible must be in [0, 1), received {self.least_visible}")
         if not 0 <= self.momentum <= 1:
@@ -165,6 +174,7 @@ class VideoPretraining(nn.Module, Trainable):
         frames = other_cuts(batch.frames, self.config.smallest_crop, self.config.mirror, rng)
         grid = self.networks.encoder.grid(frames.shape)
         maskings = draw_maskings(self.config.masks(), grid, len(frames), rng, least_visible=self.config.least_visible)
+        maskings += [draw_future_masking(grid, len(frames), rng) for _ in range(self.config.future_masks)]
         return self.networks.prediction_loss(frames, maskings)
 
     def after_step(self) -> None:

@@ -1,6 +1,6 @@
 """The end-to-end JEPA keeps the World contract, its loss is what the equations say, and its indices are right."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from armillary.core.check import check_world
 from armillary.worlds.jepa.end_to_end_train import PRESETS
 from armillary.worlds.jepa.end_to_end_world import EndToEndState, ModelConfig
 from armillary.worlds.jepa.regularisers import covariance_loss, sigreg, similarity_loss, variance_loss
-from tests.worlds.jepa.small_end_to_end import SIDE, small_batch, small_world
+from tests.worlds.jepa.small_end_to_end import SIDE, small_batch, small_world, told_world
 
 WEIGHTS = ("sigreg_weight", "variance_weight", "covariance_weight", "similarity_weight", "inverse_weight")
 
@@ -31,6 +31,8 @@ def naive_prediction_loss(world, batch) -> float:
     size, errors = world.config.memory_size, {ahead: [] for ahead in range(1, world.config.predict_steps + 1)}
     memory = torch.zeros(len(frames), size, dtype=torch.float64)
     for start in range(frames.shape[1] - 1):
+        if world.config.told_state:
+            memory = torch.tanh(world.remember(world.state_scale(batch.state[:, start].double())))
         latent, imagined = latents[:, start], memory
         for ahead in range(1, world.config.predict_steps + 1):
             if start + ahead >= frames.shape[1]:
@@ -52,6 +54,42 @@ def test_prediction_loss_equals_a_naive_loop(preset, predict_steps):
     batch = small_batch(world)
     ours = world.loss(batch, seeded(0)).parts["prediction"].item()
     assert ours == pytest.approx(naive_prediction_loss(world, batch), rel=1e-4)
+
+
+@torch.no_grad()
+def test_a_world_that_is_told_the_robots_state_begins_every_prediction_with_it():
+    world = told_world(drop_state=0.0).train()
+    batch = small_batch(world, state_size=2)
+    loss = world.loss(batch, seeded(0)).parts["prediction"].item()
+    assert loss == pytest.approx(naive_prediction_loss(told_world(), batch), rel=1e-4)
+    other = replace(batch, state=batch.state + 1.0)
+    assert world.loss(other, seeded(0)).parts["prediction"].item() != pytest.approx(loss, rel=1e-4)
+    never = told_world(drop_state=1.0)
+    assert torch.equal(never.loss(batch, seeded(0)).total, never.loss(other, seeded(0)).total)
+
+
+@torch.no_grad()
+def test_a_world_that_is_told_the_robots_state_keeps_the_contract_and_may_start_without_it():
+    world = told_world()
+    check_world(world)
+    batch = small_batch(world, state_size=2)
+    given = {"batch_size": 4, "frames": batch.frames[:, :2], "actions": batch.actions[:, :1]}
+    told, other = (world.start(Prompt(**given, state=state), seeded(0)) for state in (batch.state[:, 1], batch.state[:, 1] + 1.0))
+    silent = world.start(Prompt(**given), seeded(0))
+    assert torch.equal(told.latent, silent.latent) and not silent.memory.any(), "pictures and goals are encoded as without it"
+    torch.testing.assert_close(told.memory, torch.tanh(world.remember(world.state_scale(batch.state[:, 1]))))
+    assert not torch.allclose(
+        world.step(told, batch.actions[:, 1], seeded(0)).latent, world.step(other, batch.actions[:, 1], seeded(0)).latent
+    )
+    with pytest.raises(WorldError, match=r"prompt's state must be \(4, 2\)"):
+        world.start(Prompt(**given, state=batch.state[:, 1, :1]), seeded(0))
+
+
+def test_a_told_state_needs_a_memory_and_recordings_that_hold_it():
+    with pytest.raises(ConfigError, match=r"model.memory_size to 64.*received 0 and 1"):
+        ModelConfig(told_state=True)
+    with pytest.raises(ConfigError, match="needs recordings that hold the robot's state"):
+        small_world(told_state=True, memory_size=4)
 
 
 @torch.no_grad()
@@ -201,6 +239,8 @@ def test_an_action_of_another_size_is_refused():
         ({"predict_steps": 12}, "model.window_steps must be greater"),
         ({"context_steps": 3}, "model.memory_size"),
         ({"learning_rate": 0.0}, "model.learning_rate"),
+        ({"drop_state": 1.5}, "model.drop_state must be in"),
+        ({"told_state": True, "memory_size": 4, "context_steps": 2}, "received 4 and 2"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_by_name(changes, said):

@@ -8,7 +8,7 @@ import torch
 from armillary.core import Batch, ConfigError, WorldError, seeded
 from armillary.core.settings import from_plain, to_plain
 from armillary.data.shape import DataShape
-from armillary.worlds.jepa.masking import BlockMask, draw_masking, draw_maskings
+from armillary.worlds.jepa.masking import BlockMask, draw_future_masking, draw_masking, draw_maskings
 from armillary.worlds.jepa.pretrain import PRESETS, Config, ModelConfig, VideoPretraining, build, other_cuts
 from armillary.worlds.jepa.released import save_release
 from armillary.worlds.jepa.vit import choose
@@ -154,6 +154,27 @@ def test_a_training_step_moves_the_target_by_the_average_only():
     assert not torch.equal(moved, before)
 
 
+def test_maskings_of_what_comes_next_join_those_of_blocks_or_stand_alone():
+    batch = batch_of(video(rows=3).float())
+    both, alone = (
+        build(replace(CONFIG, model=replace(CONFIG.model, future_masks=1, **blocks)), SHAPE)
+        for blocks in ({}, {"mask_blocks": (), "mask_areas": ()})
+    )
+    assert {"prediction_0", "prediction_1", "prediction_2"} <= both.loss(batch, seeded(0)).parts.keys()
+    loss = alone.loss(batch, seeded(0))
+    assert [name for name in loss.parts if name.startswith("prediction")] == ["prediction_0"]
+    # what is asked for is the end of the window alone, and it is foreseen from the beginning alone
+    changed = replace(batch, frames=torch.cat([batch.frames[:, :2], torch.rand_like(batch.frames[:, 2:])], dim=1))
+    grid = alone.networks.encoder.grid(batch.frames.shape)
+    masking = draw_future_masking(grid, 3, seeded(0))
+    assert masking.visible.shape[1] == grid.rows * grid.columns
+    seen = [alone.networks.encoder(alone.networks.normalise(one.frames), masking.visible) for one in (batch, changed)]
+    assert torch.equal(*seen)
+    targets = choose(alone.networks.targets(alone.networks.normalise(batch.frames)), masking.hidden)
+    predicted = alone.networks.predictor(seen[0], grid, masking.visible, masking.hidden)
+    assert loss.total.item() == pytest.approx((predicted - targets).abs().mean().item(), rel=1e-6)
+
+
 def test_the_same_seed_gives_the_same_loss():
     world, batch = build(CONFIG, SHAPE), batch_of(video(rows=3).float())
     world.begin_phase("pretrain")
@@ -219,6 +240,9 @@ def test_what_a_run_cannot_train_on_is_refused_when_it_is_built():
     [
         ({"num_frames": 5}, "num_frames must be 1"),
         ({"mask_blocks": (8,)}, "pair up"),
+        ({"mask_blocks": (), "mask_areas": ()}, "needs a masking"),
+        ({"future_masks": -1}, "received .* and -1"),
+        ({"future_masks": 1, "num_frames": 2}, "num_frames >= 4, received 2"),
         ({"mask_areas": (0.15, 1.7)}, "between 0 and 1"),
         ({"momentum": 1.5}, "momentum"),
         ({"smallest_crop": 0.0}, "smallest_crop"),
