@@ -33,6 +33,15 @@ class BlockMask:
             raise ConfigError(f"aspect_ratio must be (least, most) with 0 < least <= most, received {self.aspect_ratio}")
 
 
+@dataclass(frozen=True)
+class FutureMask:
+    """What comes next: videos are seen whole up to an instant, one for all, and half of the places after it are asked for.
+
+    V-JEPA 2 has no such mask. It asks for what moves, and how fast, more than blocks do that hide a place for all time.
+    """
+
+
+Mask = BlockMask | FutureMask
 PUBLISHED = (BlockMask(blocks=8, area=0.15), BlockMask(blocks=2, area=0.7))
 
 
@@ -44,13 +53,15 @@ class Masking:
     hidden: Int[Tensor, "b m"]
 
 
-def draw_masking(mask: BlockMask, grid: TokenGrid, rows: int, rng: Generator, *, least_visible: float = 0.0) -> Masking:
-    """A masking for each of `rows` videos. One block size for all, places of their own.
+def draw_masking(mask: Mask, grid: TokenGrid, rows: int, rng: Generator, *, least_visible: float = 0.0) -> Masking:
+    """A masking for each of `rows` videos. One block size (or instant, where a mask asks for what comes next) for all, places of their own.
 
     Rows where fewer than `least_visible` of the cells (and at least one cell) would be seen are drawn again. For one tensor, all
     rows then see as many cells as the row that sees fewest and predict as many as the row that hides fewest; which of their
-    cells are left out is drawn too.
+    cells are left out is drawn too. WorldError where what comes next is asked for in videos of one instant.
     """
+    if isinstance(mask, FutureMask):
+        return _draw_future(grid, rows, rng)
     height, width = _block_size(mask, grid, rng)
     least = max(1, math.ceil(least_visible * grid.rows * grid.columns))
     covered = _draw_cells(mask.blocks, height, width, grid, rows, rng)
@@ -65,17 +76,12 @@ def draw_masking(mask: BlockMask, grid: TokenGrid, rows: int, rng: Generator, *,
     return Masking(_tokens(priority - covered.float(), num_visible, grid), _tokens(priority + covered.float(), num_hidden, grid))
 
 
-def draw_maskings(masks: Sequence[BlockMask], grid: TokenGrid, rows: int, rng: Generator, *, least_visible: float = 0.0) -> list[Masking]:
+def draw_maskings(masks: Sequence[Mask], grid: TokenGrid, rows: int, rng: Generator, *, least_visible: float = 0.0) -> list[Masking]:
     """One masking of each kind; every video is learned from under all of them."""
     return [draw_masking(mask, grid, rows, rng, least_visible=least_visible) for mask in masks]
 
 
-def draw_future_masking(grid: TokenGrid, rows: int, rng: Generator) -> Masking:
-    """What comes next: each of `rows` videos is seen whole up to an instant, one for all, and half of the places after it are asked for.
-
-    V-JEPA 2 has no such mask. It asks for what moves, and how fast, more than blocks do that hide a place for all time.
-    WorldError for a grid of one instant.
-    """
+def _draw_future(grid: TokenGrid, rows: int, rng: Generator) -> Masking:
     if grid.times < 2:
         raise WorldError("what comes next cannot be guessed in videos of one instant; give two tubelets or more")
     cells = grid.rows * grid.columns

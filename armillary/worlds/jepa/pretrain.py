@@ -13,7 +13,7 @@ from torch.nn import functional
 from armillary.core import Batch, ConfigError, Loss, Phase, Trainable, WorldSpec
 from armillary.data.shape import DataConfig, DataShape
 from armillary.train.config import TrainConfig
-from armillary.worlds.jepa.masking import BlockMask, draw_future_masking, draw_maskings
+from armillary.worlds.jepa.masking import BlockMask, FutureMask, Mask, draw_maskings
 from armillary.worlds.jepa.released import open_release
 from armillary.worlds.jepa.vit import check_picture
 from armillary.worlds.jepa.vjepa2 import Sizes, VJepa2
@@ -31,7 +31,8 @@ class ModelConfig(Sizes):
 
     A window has `num_frames` pictures. `mask_blocks` and `mask_areas` pair up: one masking for each pair, of so many blocks of such a
     share of the picture; no masking shows less than `least_visible` of it. `future_masks` more maskings show the beginning of a
-    window and ask for the rest (`masking.draw_future_masking`). `momentum` is the target encoder's. Windows are cut
+    window and ask for the rest (`masking.FutureMask`). Every step learns from all of them, or with `one_masking` from one that
+    is drawn, at a part of the time. `momentum` is the target encoder's. Windows are cut
     to a random part of at least `smallest_crop` of the picture and scaled up again (1: never), and with `mirror` half of them are
     mirrored. `init` names a folder or a hub id of released weights to begin with; the sizes must be theirs.
     """
@@ -41,6 +42,7 @@ class ModelConfig(Sizes):
     mask_areas: tuple[float, ...] = (0.15, 0.7)
     least_visible: float = 0.05
     future_masks: int = 0
+    one_masking: bool = False
     momentum: float = 0.998
     smallest_crop: float = 1.0
     mirror: bool = False
@@ -72,9 +74,10 @@ class ModelConfig(Sizes):
             raise ConfigError(f"model.smallest_crop must be above 0 and at most 1, received {self.smallest_crop}")
         self.masks()
 
-    def masks(self) -> tuple[BlockMask, ...]:
-        """One for each pair of `mask_blocks` and `mask_areas`."""
-        return tuple(BlockMask(blocks=blocks, area=area) for blocks, area in zip(self.mask_blocks, self.mask_areas, strict=True))
+    def masks(self) -> tuple[Mask, ...]:
+        """One for each pair of `mask_blocks` and `mask_areas`, then those of what comes next."""
+        blocks = (BlockMask(blocks=blocks, area=area) for blocks, area in zip(self.mask_blocks, self.mask_areas, strict=True))
+        return (*blocks, *[FutureMask()] * self.future_masks)
 
     def sizes(self) -> Sizes:
         """What of this decides the networks alone."""
@@ -173,9 +176,10 @@ class VideoPretraining(nn.Module, Trainable):
             raise ConfigError(f"windows must have model.num_frames = {self.config.num_frames} pictures, received {batch.frames.shape[1]}")
         frames = other_cuts(batch.frames, self.config.smallest_crop, self.config.mirror, rng)
         grid = self.networks.encoder.grid(frames.shape)
-        maskings = draw_maskings(self.config.masks(), grid, len(frames), rng, least_visible=self.config.least_visible)
-        maskings += [draw_future_masking(grid, len(frames), rng) for _ in range(self.config.future_masks)]
-        return self.networks.prediction_loss(frames, maskings)
+        masks = self.config.masks()
+        if self.config.one_masking:
+            masks = [masks[int(torch.randint(len(masks), (), generator=rng, device=rng.device))]]
+        return self.networks.prediction_loss(frames, draw_maskings(masks, grid, len(frames), rng, least_visible=self.config.least_visible))
 
     def after_step(self) -> None:
         self.networks.follow(self.config.momentum)

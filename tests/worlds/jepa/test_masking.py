@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from armillary.core import WorldError, seeded
-from armillary.worlds.jepa.masking import PUBLISHED, BlockMask, draw_future_masking, draw_masking, draw_maskings
+from armillary.worlds.jepa.masking import PUBLISHED, BlockMask, FutureMask, draw_masking, draw_maskings
 from armillary.worlds.jepa.vit import TokenGrid
 
 GRID = TokenGrid(times=8, rows=16, columns=16)
@@ -33,7 +33,7 @@ def test_seen_and_hidden_never_meet_and_last_through_all_times(rows, columns, ti
 @given(rows=st.integers(1, 6), columns=st.integers(1, 6), times=st.integers(2, 5), batch=st.integers(1, 4), seed=st.integers(0, 999))
 def test_what_comes_next_is_asked_for_and_all_before_it_is_seen(rows, columns, times, batch, seed):
     grid = TokenGrid(times=times, rows=rows, columns=columns)
-    masking, size = draw_future_masking(grid, batch, seeded(seed)), rows * columns
+    masking, size = draw_masking(FutureMask(), grid, batch, seeded(seed)), rows * columns
     first, rest = divmod(masking.visible.shape[1], size)
     assert rest == 0 and 1 <= first < times
     assert torch.equal(masking.visible, torch.arange(first * size).expand(batch, -1))
@@ -45,11 +45,11 @@ def test_what_comes_next_is_asked_for_and_all_before_it_is_seen(rows, columns, t
 
 
 def test_what_comes_next_begins_anywhere_and_each_video_is_asked_for_other_places():
-    drawn = [draw_future_masking(GRID, 2, seeded(seed)) for seed in range(60)]
+    drawn = [draw_masking(FutureMask(), GRID, 2, seeded(seed)) for seed in range(60)]
     assert {one.visible.shape[1] // 256 for one in drawn} == set(range(1, GRID.times))
     assert not torch.equal(*drawn[0].hidden)
     with pytest.raises(WorldError, match="two tubelets"):
-        draw_future_masking(TokenGrid(times=1, rows=4, columns=4), 2, seeded(0))
+        draw_masking(FutureMask(), TokenGrid(times=1, rows=4, columns=4), 2, seeded(0))
 
 
 @pytest.mark.parametrize("mask", PUBLISHED)
