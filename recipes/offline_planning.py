@@ -1,6 +1,6 @@
 """Planning offline on a real humanoid: is the true action's energy low, and is the planned action the true one?
 
-    python -m recipes.offline_planning [--data PATH] [--world jepa|vjepa2-ac] [--seeds N] [--seed K ...] [--out DIR] [--quick] [--json]
+    python -m recipes.offline_planning [--data PATH] [--world WORLD] [--seeds N] [--seed K ...] [--out DIR] [--quick] [--json]
 
 The worlds are those of recipes.g1_action_conditioned (trained now unless its --out holds them), the protocol is that of
 `armillary.evaluate.offline_planning`: goals are the pictures 0.5 s later in held-out episodes, energies the L1 distance of latents.
