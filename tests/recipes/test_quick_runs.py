@@ -9,7 +9,7 @@ import pytest
 from benchmarks.run import ROOT, studies
 
 KEYS = {"name", "subject", "metric", "value", "low", "high", "n", "seeds", "unit"}
-NEEDS_G1 = {"g1_open_loop", "video_probes"}
+NEEDS_G1 = {"g1_open_loop", "g1_action_conditioned", "offline_planning", "video_probes"}
 
 
 @pytest.mark.slow
@@ -19,7 +19,20 @@ def test_a_study_runs_and_prints_its_rows(name, request, tmp_path):
         request.getfixturevalue("real_data")
     module = studies()[name]
     out = ["--out", str(tmp_path)] if module.startswith("recipes.") and name != "kill_and_resume" else []
-    done = subprocess.run([sys.executable, "-m", module, "--quick", "--json", *out], cwd=ROOT, capture_output=True, text=True, timeout=500)
+    check_rows(module, *out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["g1_action_conditioned", "offline_planning"])
+@pytest.mark.parametrize("world", ["jepa-told", "vjepa2-ac"])
+@pytest.mark.usefixtures("real_data")
+def test_the_studies_of_the_g1_take_other_worlds(name, world, tmp_path):
+    check_rows(studies()[name], "--world", world, "--out", str(tmp_path))
+
+
+def check_rows(module: str, *words: str) -> None:
+    command = [sys.executable, "-m", module, "--quick", "--json", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-2000:]
     rows = json.loads(done.stdout)
     assert rows and all(set(row) == KEYS for row in rows)
