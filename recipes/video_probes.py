@@ -2,17 +2,17 @@
 
     python -m recipes.video_probes [--shared PATH] [--seeds N] [--seed K ...] [--out DIR] [--quick] [--json]
 
-Each seed pre-trains a small encoder on every real video under --shared (see `recipes.real_videos`); of the G1's episodes the last fifth is
-held out. Half of its steps ask for blocks that are hidden for all time, half for what comes next (`model.future_masks`). Then a ridge
-probe reads windows of eight pictures, 0.2 s apart, that end now. It is fitted on the G1's training episodes, and the last tenth of them
-chooses its penalty. It is asked for
+Each seed pre-trains two small encoders on every real video under --shared (see `recipes.real_videos`); of the G1's episodes the last fifth
+is held out. The first is asked for what comes next (`model.future_masks`), the second, as V-JEPA 2, for blocks that are hidden for all
+time. Then a ridge probe reads windows of eight pictures, 0.2 s apart, that end now. It is fitted on the G1's training episodes,
+and the last tenth of them chooses its penalty. It is asked for
 
 * the joint state now, 26 numbers, each in units of its deviation in the training episodes: R2 about their mean;
 * how the right arm's seven joints moved in the last 0.4 s, in the same units: R2 about the mean motion;
 * in which direction: the share of right signs, over all joints and moments where one moved more than half its usual deviation.
 
-The same windows are read from the trained encoder's tokens, averaged in 4 x 4 parts of the picture and kept apart in time (6,144
-numbers), from those of the same encoder before it learned anything, and from principal components of the pixels of the windows that
+The same windows are read from the trained encoders' tokens, averaged in 4 x 4 parts of the picture and kept apart in time (6,144
+numbers), from those of the first encoder before it learned anything, and from principal components of the pixels of the windows that
 the probe is fitted on: as many numbers, or all there are where windows are fewer, and the first 512 of them.
 Intervals are bootstrapped over held-out episodes and seeds together; differences are of the same seeds and episodes.
 """
@@ -45,16 +45,20 @@ from recipes.training import processor_seconds, trained
 
 NAME, FAMILY = "video_probes", "vjepa2"
 WINDOW = 8
-STEPS = 4000
-MASKS = {"mask_blocks": (8,), "mask_areas": (0.15,), "future_masks": 1, "one_masking": True}
-MODEL = {"num_frames": WINDOW, "batch_size": 8, "learning_rate": 1.5e-3, "momentum": 0.99, **MASKS}
+STEPS = 1500
+MODEL = {"num_frames": WINDOW, "batch_size": 8, "learning_rate": 1.5e-3, "momentum": 0.99}
+TRAINED, BLOCKS, UNTRAINED, CONSTANT = "V-JEPA 2", "V-JEPA 2, masks of blocks", "random encoder", "mean of training"
+MASKS = {
+    TRAINED: {"mask_blocks": (), "mask_areas": (), "future_masks": 1},
+    BLOCKS: {"mask_blocks": (8,), "mask_areas": (0.15,)},
+}
+FOLDERS = {TRAINED: FAMILY, BLOCKS: f"{FAMILY}-blocks"}
 EVERY_S = 0.2  # a window ends
 MOVED_S = 0.4
 RIGHT_ARM = slice(7, 14)  # kRightShoulderPitch to kRightWristYaw in the dataset's state
 CELLS = 4  # rows and columns
 FIRST = 512  # principal components
 AT_ONCE = 64
-TRAINED, UNTRAINED, CONSTANT = "V-JEPA 2", "random encoder", "mean of training"
 PIXELS, FEWER = "PCA of pixels", f"PCA, first {FIRST}"
 METRICS = {"state": "R2 of the joint state", "motion": "R2 of the arm's motion", "direction": "right directions of motion"}
 
@@ -83,12 +87,12 @@ class Windows:
         return [len(index) for index in self.index]
 
 
-def settings(seed: int = 0, quick: bool = False):
+def settings(seed: int = 0, quick: bool = False, subject: str = TRAINED):
     """The settings of one pre-training run. Every episode of its dataset is learned from: the held-out ones are not in it."""
     config = family_module(FAMILY).PRESETS["default"]
     train = replace(config.train, seed=seed, steps=4 if quick else STEPS, warmup_steps=50, precision="bf16", workers=0)
     data = replace(config.data, height=SIDE, width=SIDE, stride=1, test_fraction=0.0, validation_fraction=0.0)
-    return replace(config, train=train, data=data, model=replace(config.model, **MODEL))
+    return replace(config, train=train, data=data, model=replace(config.model, **MODEL, **MASKS[subject]))
 
 
 def windows(episodes: Sequence[Episode], camera: str) -> Windows:
@@ -135,7 +139,7 @@ def pixels(frames: Float[Tensor, "n t 3 h w"]) -> Float[Tensor, "n d"]:
 
 
 def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, object]:
-    """[errors, what they are compared with], by metric, subject and held-out episode; the seconds that training took."""
+    """[errors, what they are compared with], by metric, subject and held-out episode; the seconds that each training took."""
     source = open_source(options.shared / DATA.name, DataConfig(height=SIDE, width=SIDE))
     split = split_episodes(source.episodes, DataConfig(validation_fraction=0.0))
     training, test = (split.choose(part, source.episodes) for part in ("train", "test"))
@@ -143,20 +147,24 @@ def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, object]:
         training, test = training[:3], test[:2]
     videos = real_videos(training, source.camera, None if options.quick else options.shared, out / "videos", shortest=WINDOW)
     replay = ["python", "-m", f"recipes.{NAME}", "--shared", str(options.shared), "--seed", str(seed)]
-    run = trained(FAMILY, settings(seed, options.quick), data=videos, folder=out / f"{FAMILY}-{seed}", replay=replay)
+    runs = {}
+    for subject, folder in FOLDERS.items():
+        config = settings(seed, options.quick, subject)
+        runs[subject] = trained(FAMILY, config, data=videos, folder=out / f"{folder}-{seed}", replay=replay)
     logger.info("seed %d: probing", seed)
     many = max(len(training) // 10, 1)
     parts = [windows(some, source.camera) for some in (training[:-many], training[-many:], test)]
-    return {"errors": errors(run, in_units(parts[0], parts)), "seconds": processor_seconds(run)}
+    seconds = {subject: processor_seconds(run) for subject, run in runs.items()}
+    return {"errors": errors(runs, in_units(parts[0], parts)), "seconds": seconds}
 
 
-def errors(run: LoadedRun, parts: Sequence[Windows]) -> dict[str, dict[str, list]]:
+def errors(runs: Mapping[str, LoadedRun], parts: Sequence[Windows]) -> dict[str, dict[str, list]]:
     """By metric and subject: each held-out episode's errors, and squared distances from the mean, or how many directions were asked for."""
-    config, shape, _ = read_settings(run.recorded)
-    untrained = build_world(run.family, config, shape).eval()
+    config, shape, _ = read_settings(runs[TRAINED].recorded)
+    worlds = {subject: run.world for subject, run in runs.items()} | {UNTRAINED: build_world(FAMILY, config, shape).eval()}
     fitted, aside, test = parts
     found = {metric: {} for metric in METRICS}
-    numbers = {TRAINED: [part.read(tokens(run.world)) for part in parts], UNTRAINED: [part.read(tokens(untrained)) for part in parts]}
+    numbers = {subject: [part.read(tokens(world)) for part in parts] for subject, world in worlds.items()}
     components = PrincipalComponents(fitted.read(pixels), numbers[TRAINED][0].shape[1])
     numbers[PIXELS] = [components.project(part.read(pixels)) for part in parts]
     numbers[FEWER] = [one[:, :FIRST] for one in numbers[PIXELS]]
@@ -189,17 +197,19 @@ def _sums(values: Float[Tensor, "n k"], test: Windows) -> list[float]:
 
 
 def rows(found: Sequence[Mapping]) -> list[dict]:
-    """The table: every subject, then what the trained encoder is better by."""
+    """The table: every subject, then what the first trained encoder is better by."""
     table, seeds = [], len(found)
     for metric, told in METRICS.items():
         values = {subject: np.array([one["errors"][metric][subject] for one in found]) for subject in found[0]["errors"][metric]}
         table += [row(NAME, subject, told, r2_over_seeds_and_episodes(one), seeds=seeds) for subject, one in values.items()]
-        for rival in (UNTRAINED, PIXELS, FEWER):
+        for rival in (UNTRAINED, PIXELS, FEWER, BLOCKS):
             better = r2_difference(values[TRAINED], values[rival])
             table.append(row(NAME, f"gain over {rival}", told, better, seeds=seeds))
-    seconds = np.array([one["seconds"] for one in found])
-    spent = Estimate(value=float(seconds.mean()), low=float(seconds.min()), high=float(seconds.max()), n=seeds)
-    return [*table, row(NAME, TRAINED, "processor time of training", spent, seeds=seeds, unit="s", digits=0)]
+    for subject in FOLDERS:
+        seconds = np.array([one["seconds"][subject] for one in found])
+        spent = Estimate(value=float(seconds.mean()), low=float(seconds.min()), high=float(seconds.max()), n=seeds)
+        table.append(row(NAME, subject, "processor time of training", spent, seeds=seeds, unit="s", digits=0))
+    return table
 
 
 def main() -> None:

@@ -31,8 +31,7 @@ class ModelConfig(Sizes):
 
     A window has `num_frames` pictures. `mask_blocks` and `mask_areas` pair up: one masking for each pair, of so many blocks of such a
     share of the picture; no masking shows less than `least_visible` of it. `future_masks` more maskings show the beginning of a
-    window and ask for the rest (`masking.FutureMask`). Every step learns from all of them, or with `one_masking` from one that
-    is drawn, at a part of the time. `momentum` is the target encoder's. Windows are cut
+    window and ask for the rest (`masking.FutureMask`). `momentum` is the target encoder's. Windows are cut
     to a random part of at least `smallest_crop` of the picture and scaled up again (1: never), and with `mirror` half of them are
     mirrored. `init` names a folder or a hub id of released weights to begin with; the sizes must be theirs.
     """
@@ -42,7 +41,6 @@ class ModelConfig(Sizes):
     mask_areas: tuple[float, ...] = (0.15, 0.7)
     least_visible: float = 0.05
     future_masks: int = 0
-    one_masking: bool = False
     momentum: float = 0.998
     smallest_crop: float = 1.0
     mirror: bool = False
@@ -176,10 +174,8 @@ class VideoPretraining(nn.Module, Trainable):
             raise ConfigError(f"windows must have model.num_frames = {self.config.num_frames} pictures, received {batch.frames.shape[1]}")
         frames = other_cuts(batch.frames, self.config.smallest_crop, self.config.mirror, rng)
         grid = self.networks.encoder.grid(frames.shape)
-        masks = self.config.masks()
-        if self.config.one_masking:
-            masks = [masks[int(torch.randint(len(masks), (), generator=rng, device=rng.device))]]
-        return self.networks.prediction_loss(frames, draw_maskings(masks, grid, len(frames), rng, least_visible=self.config.least_visible))
+        maskings = draw_maskings(self.config.masks(), grid, len(frames), rng, least_visible=self.config.least_visible)
+        return self.networks.prediction_loss(frames, maskings)
 
     def after_step(self) -> None:
         self.networks.follow(self.config.momentum)

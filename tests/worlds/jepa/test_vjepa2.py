@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from armillary.core import Batch, ConfigError, Loss, WorldError, seeded
+from armillary.core import Batch, ConfigError, WorldError, seeded
 from armillary.core.settings import from_plain, to_plain
 from armillary.data.shape import DataShape
 from armillary.worlds.jepa.masking import BlockMask, FutureMask, draw_masking, draw_maskings
@@ -173,17 +173,6 @@ def test_maskings_of_what_comes_next_join_those_of_blocks_or_stand_alone():
     targets = choose(alone.networks.targets(alone.networks.normalise(batch.frames)), masking.hidden)
     predicted = alone.networks.predictor(seen[0], grid, masking.visible, masking.hidden)
     assert loss.total.item() == pytest.approx((predicted - targets).abs().mean().item(), rel=1e-6)
-
-
-def test_one_masking_a_step_is_any_of_them(monkeypatch):
-    config = replace(CONFIG, model=replace(CONFIG.model, future_masks=1, one_masking=True))
-    world, batch, drawn = build(config, SHAPE), batch_of(video(rows=3).float()), []
-    monkeypatch.setattr(world.networks, "prediction_loss", lambda frames, maskings: drawn.append(maskings) or Loss(torch.zeros(()), {}))
-    for seed in range(40):
-        world.loss(batch, seeded(seed))
-    assert all(len(maskings) == 1 for maskings in drawn)
-    next_asked = sum(bool((one.visible.max() < one.hidden.min()).all()) for (one,) in drawn)
-    assert 5 < next_asked < 25, "a third of the kinds asks for what comes next"
 
 
 def test_the_same_seed_gives_the_same_loss():
