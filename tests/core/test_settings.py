@@ -46,6 +46,8 @@ def test_overrides_have_the_leafs_own_type(setting, text, value):
     [
         ("model.latent-sise", "3", "did you mean model.latent_size"),
         ("latent_size", "3", "did you mean model.latent_size"),
+        ("modle.latent_size", "3", "did you mean model.latent_size"),
+        ("model.latent_size.more", "3", "no setting model.latent_size.more"),
         ("model", "3", "model.latent_size"),
         ("name.more", "3", "no setting name.more"),
         ("zzz", "3", "the settings are"),
@@ -58,6 +60,30 @@ def test_overrides_have_the_leafs_own_type(setting, text, value):
 def test_what_was_not_understood_is_named(setting, text, said):
     with pytest.raises(ConfigError, match=said):
         override(Outer(), {setting: text})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    low: int = 0
+    high: int = 1
+
+    def __post_init__(self):
+        if self.low >= self.high:
+            raise ConfigError(f"low must be below high, received {self.low} and {self.high}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nested:
+    inner: Range = field(default_factory=Range)
+    other: Range = field(default_factory=Range)
+
+
+def test_settings_that_hold_together_may_come_in_any_order():
+    for words in ({"inner.low": "5", "inner.high": "6"}, {"inner.high": "6", "inner.low": "5"}):
+        assert override(Nested(), words) == Nested(inner=Range(low=5, high=6))
+    with pytest.raises(ConfigError, match="received 5 and 1"):
+        override(Nested(), {"inner.low": "5", "other.high": "6"})
+    assert override(Nested(), {}) == Nested()
 
 
 @pytest.mark.parametrize(
