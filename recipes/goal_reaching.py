@@ -48,20 +48,17 @@ class Task:
     layout: Mapping[str, str] = field(default_factory=dict)
     recorded: int = 400
     steps: Mapping[str, int] = field(default_factory=lambda: {WORLD: 3000, CLONING: 1000, INVERSE: 1000})
-    model: Mapping[str, str] = field(default_factory=dict)
+    preset: str = "default"  # of the world
     cloning: Mapping[str, str] = field(default_factory=dict)
     planner: str = "icem"
     plan: Mapping[str, str] = field(default_factory=dict)
 
 
 FAR = {"planner.horizon": "30"}  # three seconds: round by the door
-# What the default keeps of the table is the agent: strong similarity (slow things first) and less inverse dynamics keep the block in the
-# latents, and how it is turned with a pooled encoder (docs/LOG.md), which cloning gets as well.
-BLOCK, POOLED = {"model.similarity-weight": "8", "model.inverse-weight": "2"}, {"model.pooled": "true"}
 TASKS = {
     "two-rooms-fixed": Task(env="two-rooms", plan=FAR),
     "two-rooms-random": Task(env="two-rooms", layout={"wall-x-m": "random", "door-y-m": "random"}, plan=FAR),
-    "pusher": Task(env="pusher", model=BLOCK | POOLED, cloning=POOLED),
+    "pusher": Task(env="pusher", preset="manipulation", cloning={"model.pooled": "true"}),
 }
 QUICK_PLAN = {"planner.samples": "30", "planner.iterations": "1"}
 QUICK = Task(env="two-rooms", recorded=6, steps={WORLD: 5, CLONING: 5, INVERSE: 5}, plan=QUICK_PLAN)
@@ -79,7 +76,8 @@ def learned(family: str, task: Task, seed: int, out: Path, settings: Mapping[str
     """The finished run of one family and seed, in a folder named after the family unless another name is given."""
     steps = {"train.steps": str(task.steps[family]), "train.checkpoint-every": "500"}
     words = {"train.seed": str(seed), "train.workers": "0", "train.precision": "bf16", **steps, **settings}
-    config = override(family_module(family).PRESETS["default"], words)
+    presets = family_module(family).PRESETS
+    config = override(presets[task.preset if family == WORLD else "default"], words)
     logger.info("seed %d: %s", seed, family)
     replay = ["python", "-m", f"recipes.{NAME}", "--seed", str(seed)]
     return trained(family, config, data=recordings(task, seed, out), folder=out / f"{folder or family}-{seed}", replay=replay)
@@ -88,7 +86,7 @@ def learned(family: str, task: Task, seed: int, out: Path, settings: Mapping[str
 def judge(name: str, seed: int, options: Namespace, out: Path) -> Mapping[str, Mapping]:
     """What every subject of one seed did: whether it solved each task, how far it ended, and how long an action took."""
     task, episodes = (QUICK, 4) if options.quick else (TASKS[name], options.episodes)
-    world = learned(WORLD, task, seed, out, task.model)
+    world = learned(WORLD, task, seed, out, {})
     cloning = learned(CLONING, task, seed, out, task.cloning)
     inverse = learned(INVERSE, task, seed, out, {"model.world": str(world.path)})
     settings = plan_settings(task.planner, task.plan)

@@ -42,9 +42,7 @@ def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, Mapping]:
     tasks = protocol.tasks(env, read_layout(env, task.layout))
     subjects, ranks = [], {}
     for name, words in {WHOLE: {}, **REMOVED}.items():
-        run = learned(
-            WORLD, task, seed, out, {**task.model, **words}, folder=f"{WORLD}{'' if name == WHOLE else '-'.join(['', *name.split()])}"
-        )
+        run = learned(WORLD, task, seed, out, words, folder=f"{WORLD}{'' if name == WHOLE else '-'.join(['', *name.split()])}")
         subjects.append(replace(learned_subject(run, task.planner, settings, env), name=name))
         ranks[name] = RunFolder.open(run.path).metrics()[-1]["effective_rank"]
     result = run_closed_loop(tasks, [*subjects, random_subject()], protocol)

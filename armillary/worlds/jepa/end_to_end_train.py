@@ -22,6 +22,9 @@ class Config:
 # beside the prediction, and the still things that decide where one can go (a wall, a door) are hardly embedded at all (docs/LOG.md).
 DEFAULT = ModelConfig()
 
+# Where an agent pushes things: what changes slowly is what is pushed, and the default keeps little but the agent (docs/LOG.md).
+MANIPULATION = ModelConfig(similarity_weight=8.0, inverse_weight=2.0, pooled=True)
+
 # eb_jepa (two rooms without a drawn goal): 8 covariance, 16 variance, 12 temporal similarity, 1 inverse dynamics, 8 steps ahead.
 # Its networks are larger: 512 dimensions, batches of 384 windows of 17 frames.
 EB_JEPA = ModelConfig(
@@ -53,6 +56,7 @@ LEWM = ModelConfig(
 
 PRESETS: Mapping[str, Config] = {
     "default": Config(model=DEFAULT),
+    "manipulation": Config(model=MANIPULATION),
     "eb-jepa": Config(model=EB_JEPA),
     "lewm": Config(model=LEWM),
 }
