@@ -17,27 +17,25 @@ from armillary.studies.runs import LoadedRun
 from recipes.seeds import Judge, run_seeds
 from recipes.training import processor_seconds, trained
 
-JEPA, TOLD, AC, ENCODER = "jepa", "jepa-told", "vjepa2-ac", "vjepa2"
+JEPA, AC, ENCODER = "jepa", "vjepa2-ac", "vjepa2"
 DATA = Path(__file__).parents[2] / "shared" / "data" / "g1_inspire_lerobot21_160x120"
 OUT = Path("runs") / "g1_action_conditioned"
 # Chosen on episodes 33 to 42, trained on the first 33 (docs/LOG.md). No validation episodes: the last weights are judged.
-FROM_PIXELS = {
-    "train.steps": "1200",
-    "train.precision": "bf16",
-    "model.shift-pixels": "4",
-    "model.latent-noise": "0.5",
-    "model.action-noise": "0.3",
-    "model.inverse-weight": "20",
-    "model.batch-size": "24",
-    "data.validation-fraction": "0",
-}
 SETTINGS = {
-    JEPA: FROM_PIXELS,
-    TOLD: FROM_PIXELS | {"model.memory-size": "64", "model.told-state": "true"},
+    JEPA: {
+        "train.steps": "1200",
+        "train.precision": "bf16",
+        "model.linear-actions": "true",
+        "model.shift-pixels": "4",
+        "model.latent-noise": "0.5",
+        "model.action-noise": "0.3",
+        "model.inverse-weight": "20",
+        "model.batch-size": "24",
+        "data.validation-fraction": "0",
+    },
     ENCODER: {"train.steps": "1000"},
     AC: {"train.steps": "2000"},
 }
-WORLDS = f"end-to-end JEPA, the same one told the robot's state where it starts, or V-JEPA 2-AC (default {JEPA})"
 AHEAD = 5  # steps of 0.1 s
 STARTS_EVERY = 3
 AT_ONCE = 64
@@ -49,29 +47,24 @@ Windows = Mapping[str, Tensor]
 def add_arguments(arguments: ArgumentParser) -> ArgumentParser:
     """Which recordings, and which family of worlds."""
     arguments.add_argument("--data", type=Path, default=DATA, help="the G1 dataset, LeRobot v2.1 or v3")
-    arguments.add_argument("--world", choices=(JEPA, TOLD, AC), default=JEPA, help=WORLDS)
+    arguments.add_argument("--world", choices=(JEPA, AC), default=JEPA, help=f"end-to-end JEPA, or V-JEPA 2-AC (default {JEPA})")
     return arguments
 
 
 def run_study(name: str, options: Namespace, judge: Judge, rows: Callable[[str, Sequence[Mapping]], list[dict]], *, kept: str) -> None:
-    """`run_seeds`, with a table of its own for each of the worlds."""
+    """`run_seeds`, with a table of its own for each family of worlds."""
     usual = options.world == JEPA
     title = name if usual else f"{name}_{options.world.replace('-', '_')}"
     words = "" if usual else f"--world {options.world}"
     run_seeds(name, options, judge, partial(rows, title), kept=f"{kept}-{options.world}", words=words)
 
 
-def family_of(world: str) -> str:
-    """The family that a world's runs belong to."""
-    return JEPA if world == TOLD else world
-
-
-def recipe(world: str, seed: int, quick: bool, encoder: str = ""):
+def recipe(family: str, seed: int, quick: bool, encoder: str = ""):
     """The settings of one training run."""
-    words = {"train.seed": str(seed), "train.workers": "0", **SETTINGS[world]}
+    words = {"train.seed": str(seed), "train.workers": "0", **SETTINGS[family]}
     words |= {"train.steps": "4"} if quick else {}
-    words |= {"model.encoder": encoder} if world == AC else {}
-    return override(family_module(family_of(world)).PRESETS["default"], words)
+    words |= {"model.encoder": encoder} if family == AC else {}
+    return override(family_module(family).PRESETS["default"], words)
 
 
 def learned(seed: int, options: Namespace, out: Path, command: Sequence[str]) -> tuple[LoadedRun, float]:
@@ -82,7 +75,7 @@ def learned(seed: int, options: Namespace, out: Path, command: Sequence[str]) ->
         first = trained(ENCODER, recipe(ENCODER, seed, options.quick), folder=out / f"{ENCODER}-{seed}", **shared)
         encoder, seconds = str(first.path), processor_seconds(first)
     config = recipe(options.world, seed, options.quick, encoder)
-    run = trained(family_of(options.world), config, folder=out / f"{options.world}-{seed}", **shared)
+    run = trained(options.world, config, folder=out / f"{options.world}-{seed}", **shared)
     return run, seconds + processor_seconds(run)
 
 

@@ -14,7 +14,6 @@ from armillary.data.shape import DataShape
 from armillary.nn.action_scale import ActionScale
 from armillary.nn.random_shift import random_shift
 from armillary.nn.residual_cnn import Encoder
-from armillary.nn.state_scale import StateScale
 from armillary.worlds.jepa.collapse import describe_collapse, watch_collapse
 from armillary.worlds.jepa.end_to_end import Predictor
 from armillary.worlds.jepa.regularisers import InverseDynamics, covariance_loss, sigreg, similarity_loss, variance_loss
@@ -35,9 +34,8 @@ class ModelConfig:
     `pooled` tells the encoder how much of what is in the picture, wherever it is: how far things are turned
     (`armillary.nn.residual_cnn.Encoder`).
 
-    `told_state` begins the memory with what the robot measures of itself, as V-JEPA 2-AC does: a bounded linear function of
-    `Prompt.state`. In a share `drop_state` of all moments it is not told in training, so that the world also starts from a picture alone.
-    Pictures and goals are encoded as without it.
+    `linear_actions` adds a linear function of the action to every prediction. Where actions are commanded poses, as of many robots, what it
+    foresees of poses that no recording holds is then better.
 
     Three settings help where recordings are few (0: off), and act in training only. `shift_pixels`: every window is seen moved by up to so
     many pixels. `latent_noise`: predictions start from latents with so much Gaussian noise, `action_noise`: they hear actions with
@@ -46,8 +44,7 @@ class ModelConfig:
 
     latent_size: int = 64
     memory_size: int = 0
-    told_state: bool = False
-    drop_state: float = 0.2
+    linear_actions: bool = False
     width: int = 256
     channels: tuple[int, ...] = (32, 64)
     blocks: int = 1
@@ -83,13 +80,6 @@ class ModelConfig:
                 f"model.context_steps = {self.context_steps} needs a memory to remember them in; set model.memory_size, or "
                 "model.context_steps = 1"
             )
-        if self.told_state and not (self.memory_size and self.context_steps == 1):
-            raise ConfigError(
-                "model.told_state begins the memory in place of earlier pictures; set model.memory_size to 64, say, and "
-                f"model.context_steps to 1, received {self.memory_size} and {self.context_steps}"
-            )
-        if not 0 <= self.drop_state <= 1:
-            raise ConfigError(f"model.drop_state must be in [0, 1], received {self.drop_state}")
         if not self.learning_rate > 0:
             raise ConfigError(f"model.learning_rate must be > 0, received {self.learning_rate}")
 
@@ -118,29 +108,20 @@ class EndToEndWorld(nn.Module, World[EndToEndState], Embeds, Trainable):
         # one normalisation for what is seen and what is predicted: both lie on the same shell
         self.norm = nn.LayerNorm(config.latent_size)
         acting = {"action_size": shape.action_size, "width": config.width}
-        self.predictor = Predictor(memory_size=config.memory_size, **sizes, **acting)
+        self.predictor = Predictor(memory_size=config.memory_size, linear_actions=config.linear_actions, **sizes, **acting)
         self.inverse = InverseDynamics(**sizes, **acting)
         self.standardise = ActionScale(shape.action_mean, shape.action_std)
-        if config.told_state and not shape.state_size:
-            raise ConfigError("model.told_state needs recordings that hold the robot's state, and these hold none; leave it false")
-        self.state_scale = StateScale(shape.state_mean, shape.state_std) if config.told_state else None
-        self.remember = nn.Linear(shape.state_size, config.memory_size) if config.told_state else None
         self.spec = _spec(config, shape, self.standardise.space())
         self.begin_phase("joint")
 
     def start(self, prompt: Prompt, rng: Generator) -> EndToEndState:
-        """From the last real frames (one; with a memory, best `context_steps` of them) and the actions between them.
-
-        With `told_state`, from the last frame and `prompt.state`, the robot's state there; it may be left out.
-        """
+        """From the last real frames (one; with a memory, best `context_steps` of them) and the actions between them."""
         require(prompt, "frames")
         actions = self.standardise.between_frames(prompt, self.picture)
-        if self.config.told_state or not self.config.memory_size:  # one picture is enough: do not look at those before it
+        if not self.config.memory_size:  # one picture is enough: do not look at those before it
             latents, actions = self.encode(prompt.frames[:, -1:]), actions[:, :0]
         else:
             latents = self.encode(prompt.frames)
-        if self.config.told_state and prompt.state is not None:
-            return EndToEndState(latent=latents[:, -1], memory=self._remember(self.state_scale.told(prompt.state, len(latents))))
         return EndToEndState(latent=latents[:, -1], memory=self._listen(latents, actions)[-1])
 
     def step(self, state: EndToEndState, action: Float[Tensor, "b a"], rng: Generator) -> EndToEndState:
@@ -198,7 +179,7 @@ class EndToEndWorld(nn.Module, World[EndToEndState], Embeds, Trainable):
         shifted = self.training and config.shift_pixels > 0
         latents = self.encode(random_shift(batch.frames, config.shift_pixels, rng) if shifted else batch.frames)
         samples = latents.flatten(0, 1)
-        terms = {"prediction": (1.0, self._prediction_loss(latents, actions, batch.state, rng))}
+        terms = {"prediction": (1.0, self._prediction_loss(latents, actions, rng))}
         if config.sigreg_weight:
             terms["sigreg"] = (config.sigreg_weight, sigreg(latents, rng, num_projections=config.num_projections))
         if config.variance_weight:
@@ -216,16 +197,14 @@ class EndToEndWorld(nn.Module, World[EndToEndState], Embeds, Trainable):
         """Whether the encoder collapsed (collapse.py)."""
         return describe_collapse(row, dimensions=self.config.latent_size)
 
-    def _prediction_loss(
-        self, latents: Float[Tensor, "b t d"], actions: Float[Tensor, "b t a"], robot: Float[Tensor, "b t s"] | None, rng: Generator
-    ) -> Float[Tensor, ""]:
+    def _prediction_loss(self, latents: Float[Tensor, "b t d"], actions: Float[Tensor, "b t a"], rng: Generator) -> Float[Tensor, ""]:
         """Squared error of the latents predicted 1 to `predict_steps` steps ahead, from every frame at once.
 
         Action t leads from frame t to frame t + 1. At each step ahead the last start of the window has no frame left to be compared with.
         """
         now = self._blur(latents, self.config.latent_noise, rng)
         actions = self._blur(actions, self.config.action_noise, rng)
-        memory = self._told(robot, rng) if self.config.told_state else torch.stack(self._listen(now, actions[:, :-1]), dim=1)
+        memory = torch.stack(self._listen(now, actions[:, :-1]), dim=1)
         errors = []
         for ahead in range(1, self.config.predict_steps + 1):
             starts = latents.shape[1] - ahead
@@ -239,15 +218,6 @@ class EndToEndWorld(nn.Module, World[EndToEndState], Embeds, Trainable):
         if not (self.training and deviation > 0):
             return numbers
         return numbers + deviation * torch.randn(numbers.shape, generator=rng, device=rng.device).to(numbers)
-
-    def _remember(self, robot: Float[Tensor, "*lead s"]) -> Float[Tensor, "*lead m"]:
-        """The memory that a standardised robot state begins."""
-        return torch.tanh(self.remember(robot))
-
-    def _told(self, robot: Float[Tensor, "b t s"], rng: Generator) -> Float[Tensor, "b t m"]:
-        """The memory at every moment of windows: what the robot's state says there, or nothing, in `drop_state` of them."""
-        told = torch.rand(*robot.shape[:2], 1, generator=rng, device=rng.device) >= self.config.drop_state
-        return self._remember(self.state_scale(robot)) * told
 
     def _listen(self, latents: Float[Tensor, "b t d"], actions: Float[Tensor, "b t-1 a"]) -> list[Float[Tensor, "b m"]]:
         """The memory at each of `t` real latents, from the standardised actions between them; it begins empty."""

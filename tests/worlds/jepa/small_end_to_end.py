@@ -36,20 +36,12 @@ def small_world(preset: str = "default", **changes) -> EndToEndWorld:
     return build(small_config(preset, **changes), SHAPE)
 
 
-def told_world(**changes) -> EndToEndWorld:
-    """One that is told the robot's state, of two numbers."""
-    torch.manual_seed(0)
-    shape = replace(SHAPE, state_size=2, state_mean=(0.1, -0.2), state_std=(1.0, 2.0))
-    return build(small_config(memory_size=4, told_state=True, **changes), shape)
-
-
-def small_batch(world: EndToEndWorld, rows: int = 4, state_size: int = 0) -> Batch:
-    """Random frames, actions and, of `state_size` numbers, robot states for a step of training."""
+def small_batch(world: EndToEndWorld, rows: int = 4) -> Batch:
+    """Random frames and actions for a step of training."""
     rng = torch.Generator().manual_seed(1)
     steps = world.config.window_steps
     return Batch(
         frames=torch.rand(rows, steps, 3, SIDE, SIDE, generator=rng),
         actions=torch.randn(rows, steps, 3, generator=rng),
-        state=torch.randn(rows, steps, state_size, generator=rng) if state_size else None,
         seconds_per_step=0.1,
     )

@@ -1,6 +1,6 @@
 """The end-to-end JEPA keeps the World contract, its loss is what the equations say, and its indices are right."""
 
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import pytest
 import torch
@@ -10,14 +10,14 @@ from armillary.core.check import check_world
 from armillary.worlds.jepa.end_to_end_train import PRESETS
 from armillary.worlds.jepa.end_to_end_world import EndToEndState, ModelConfig
 from armillary.worlds.jepa.regularisers import covariance_loss, sigreg, similarity_loss, variance_loss
-from tests.worlds.jepa.small_end_to_end import SIDE, small_batch, small_world, told_world
+from tests.worlds.jepa.small_end_to_end import SIDE, small_batch, small_world
 
 WEIGHTS = ("sigreg_weight", "variance_weight", "covariance_weight", "similarity_weight", "inverse_weight")
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_keeps_the_contract(preset):
-    world = small_world(preset)
+    world = small_world(preset).eval()
     assert world.spec.sees == (SIDE, SIDE)
     check_world(world)
 
@@ -31,8 +31,6 @@ def naive_prediction_loss(world, batch) -> float:
     size, errors = world.config.memory_size, {ahead: [] for ahead in range(1, world.config.predict_steps + 1)}
     memory = torch.zeros(len(frames), size, dtype=torch.float64)
     for start in range(frames.shape[1] - 1):
-        if world.config.told_state:
-            memory = torch.tanh(world.remember(world.state_scale(batch.state[:, start].double())))
         latent, imagined = latents[:, start], memory
         for ahead in range(1, world.config.predict_steps + 1):
             if start + ahead >= frames.shape[1]:
@@ -50,46 +48,24 @@ def naive_prediction_loss(world, batch) -> float:
 @pytest.mark.parametrize("predict_steps", [1, 3])
 @torch.no_grad()
 def test_prediction_loss_equals_a_naive_loop(preset, predict_steps):
-    world = small_world(preset, predict_steps=predict_steps)
+    world = small_world(preset, predict_steps=predict_steps).eval()
     batch = small_batch(world)
     ours = world.loss(batch, seeded(0)).parts["prediction"].item()
     assert ours == pytest.approx(naive_prediction_loss(world, batch), rel=1e-4)
 
 
 @torch.no_grad()
-def test_a_world_that_is_told_the_robots_state_begins_every_prediction_with_it():
-    world = told_world(drop_state=0.0).train()
-    batch = small_batch(world, state_size=2)
-    loss = world.loss(batch, seeded(0)).parts["prediction"].item()
-    assert loss == pytest.approx(naive_prediction_loss(told_world(), batch), rel=1e-4)
-    other = replace(batch, state=batch.state + 1.0)
-    assert world.loss(other, seeded(0)).parts["prediction"].item() != pytest.approx(loss, rel=1e-4)
-    never = told_world(drop_state=1.0)
-    assert torch.equal(never.loss(batch, seeded(0)).total, never.loss(other, seeded(0)).total)
-
-
-@torch.no_grad()
-def test_a_world_that_is_told_the_robots_state_keeps_the_contract_and_may_start_without_it():
-    world = told_world()
-    check_world(world)
-    batch = small_batch(world, state_size=2)
-    given = {"batch_size": 4, "frames": batch.frames[:, :2], "actions": batch.actions[:, :1]}
-    told, other = (world.start(Prompt(**given, state=state), seeded(0)) for state in (batch.state[:, 1], batch.state[:, 1] + 1.0))
-    silent = world.start(Prompt(**given), seeded(0))
-    assert torch.equal(told.latent, silent.latent) and not silent.memory.any(), "pictures and goals are encoded as without it"
-    torch.testing.assert_close(told.memory, torch.tanh(world.remember(world.state_scale(batch.state[:, 1]))))
-    assert not torch.allclose(
-        world.step(told, batch.actions[:, 1], seeded(0)).latent, world.step(other, batch.actions[:, 1], seeded(0)).latent
-    )
-    with pytest.raises(WorldError, match=r"prompt's state must be \(4, 2\)"):
-        world.start(Prompt(**given, state=batch.state[:, 1, :1]), seeded(0))
-
-
-def test_a_told_state_needs_a_memory_and_recordings_that_hold_it():
-    with pytest.raises(ConfigError, match=r"model.memory_size to 64.*received 0 and 1"):
-        ModelConfig(told_state=True)
-    with pytest.raises(ConfigError, match="needs recordings that hold the robot's state"):
-        small_world(told_state=True, memory_size=4)
+def test_linear_actions_move_every_prediction_by_a_linear_function_of_the_action():
+    plain, moved = small_world(), small_world(linear_actions=True)
+    moved.load_state_dict(plain.state_dict(), strict=False)
+    latent, memory, rng = torch.randn(4, 8, generator=seeded(0)), torch.zeros(4, 0), seeded(1)
+    action = torch.randn(4, 3, generator=rng)
+    assert torch.equal(plain.predictor(latent, memory, action)[0], moved.predictor(latent, memory, action)[0]), "nothing at first"
+    moved.predictor.direct.weight.copy_(torch.randn(8, 3, generator=rng))
+    for scale in (1.0, 10.0):
+        gap = moved.predictor(latent, memory, scale * action)[0] - plain.predictor(latent, memory, scale * action)[0]
+        torch.testing.assert_close(gap, scale * action @ moved.predictor.direct.weight.T, atol=1e-5, rtol=1e-4)
+    check_world(moved)
 
 
 @torch.no_grad()
@@ -149,9 +125,12 @@ def test_shift_and_noise_are_not_negative(name):
         ModelConfig(**{name: -1 if name == "shift_pixels" else -1.0})
 
 
-@pytest.mark.parametrize(("preset", "untrained"), [("default", set()), ("lewm", {"inverse"})])
-def test_everything_that_is_used_learns_and_nothing_stops_a_gradient(preset, untrained):
-    world = small_world(preset)
+@pytest.mark.parametrize(
+    ("preset", "changes", "untrained"),
+    [("default", {}, set()), ("lewm", {}, {"inverse"}), ("default", {"linear_actions": True}, set()), ("manipulation", {}, set())],
+)
+def test_everything_that_is_used_learns_and_nothing_stops_a_gradient(preset, changes, untrained):
+    world = small_world(preset, **changes)
     world.begin_phase("joint")
     world.loss(small_batch(world), seeded(0)).total.backward()
     silent = {name for name, p in world.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.abs().sum() > 0)}
@@ -171,7 +150,7 @@ def test_the_target_of_the_prediction_learns_too():
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 @torch.no_grad()
 def test_the_last_action_of_a_window_is_never_used_and_the_one_before_is(preset):
-    world = small_world(preset)
+    world = small_world(preset).eval()
     batch = small_batch(world)
     before = world.loss(batch, seeded(0)).total
     batch.actions[:, -1] += 3.0
@@ -239,8 +218,6 @@ def test_an_action_of_another_size_is_refused():
         ({"predict_steps": 12}, "model.window_steps must be greater"),
         ({"context_steps": 3}, "model.memory_size"),
         ({"learning_rate": 0.0}, "model.learning_rate"),
-        ({"drop_state": 1.5}, "model.drop_state must be in"),
-        ({"told_state": True, "memory_size": 4, "context_steps": 2}, "received 4 and 2"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_by_name(changes, said):
@@ -270,7 +247,7 @@ def test_weights_survive_a_safetensors_file(tmp_path):
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 @torch.no_grad()
 def test_a_rollout_is_step_after_step_to_the_bit(preset):
-    world, rng = small_world(preset), seeded(0)
+    world, rng = small_world(preset).eval(), seeded(0)
     state = world.start(Prompt(batch_size=3, frames=torch.rand(3, 1, 3, SIDE, SIDE, generator=rng)), rng)
     actions = 6.0 * torch.randn(3, 4, 3, generator=rng)  # some beyond what is cut off
     rolled = world.rollout(state, actions, rng)
