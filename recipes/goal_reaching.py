@@ -49,7 +49,6 @@ class Task:
     recorded: int = 400
     steps: Mapping[str, int] = field(default_factory=lambda: {WORLD: 3000, CLONING: 1000, INVERSE: 1000})
     preset: str = "default"  # of the world
-    cloning: Mapping[str, str] = field(default_factory=dict)
     planner: str = "icem"
     plan: Mapping[str, str] = field(default_factory=dict)
 
@@ -58,7 +57,7 @@ FAR = {"planner.horizon": "30"}  # three seconds: round by the door
 TASKS = {
     "two-rooms-fixed": Task(env="two-rooms", plan=FAR),
     "two-rooms-random": Task(env="two-rooms", layout={"wall-x-m": "random", "door-y-m": "random"}, plan=FAR),
-    "pusher": Task(env="pusher", preset="manipulation", cloning={"model.pooled": "true"}),
+    "pusher": Task(env="pusher", preset="manipulation"),
 }
 QUICK_PLAN = {"planner.samples": "30", "planner.iterations": "1"}
 QUICK = Task(env="two-rooms", recorded=6, steps={WORLD: 5, CLONING: 5, INVERSE: 5}, plan=QUICK_PLAN)
@@ -87,7 +86,7 @@ def judge(name: str, seed: int, options: Namespace, out: Path) -> Mapping[str, M
     """What every subject of one seed did: whether it solved each task, how far it ended, and how long an action took."""
     task, episodes = (QUICK, 4) if options.quick else (TASKS[name], options.episodes)
     world = learned(WORLD, task, seed, out, {})
-    cloning = learned(CLONING, task, seed, out, task.cloning)
+    cloning = learned(CLONING, task, seed, out, {})
     inverse = learned(INVERSE, task, seed, out, {"model.world": str(world.path)})
     settings = plan_settings(task.planner, task.plan)
     env = build_env(task.env, show_goal=False)
