@@ -39,9 +39,11 @@ def override(config: T, settings: Mapping[str, str]) -> T:
     >>> override(DataConfig(), {"stride": "3"}).stride
     3
     """
-    every = names(config)
-    leaves = {name: _value(config, name, text, every) for name, text in settings.items()}
-    return _changed(config, {tuple(name.replace("-", "_").split(".")): value for name, value in leaves.items()})
+    values = {}
+    for name, text in settings.items():
+        path = tuple(name.replace("-", "_").split("."))
+        values[path] = _value(config, path, name, text)
+    return _changed(config, values)
 
 
 def names(config: object, prefix: str = "") -> list[str]:
@@ -53,18 +55,16 @@ def names(config: object, prefix: str = "") -> list[str]:
     return found
 
 
-def _value(config: object, name: str, text: str, every: Sequence[str]) -> object:
-    """What a person's words say for the leaf of this dotted name."""
-    at = config
-    *groups, last = name.replace("-", "_").split(".")
-    for group in groups:
-        at = getattr(at, group) if is_dataclass(at) and group in _leaves(at) else None
-    leaf = _leaves(at).get(last) if is_dataclass(at) else None
-    if leaf is None:
-        raise ConfigError(_unknown(name.replace("-", "_"), every))
-    if is_dataclass(getattr(at, last)):
-        inside = ", ".join(f"{name}.{one}" for one in _leaves(getattr(at, last)))
-        raise ConfigError(f"{name} is a group of settings; set one of {inside}")
+def _value(config: object, path: Sequence[str], name: str, text: str) -> object:
+    """What a person's words say for the leaf at a path; `name` is how they wrote it."""
+    at, leaf = config, None
+    for part in path:
+        leaf = _leaves(at).get(part) if is_dataclass(at) else None
+        if leaf is None:
+            raise ConfigError(_unknown(".".join(path), names(config)))
+        at = getattr(at, part)
+    if is_dataclass(at):
+        raise ConfigError(f"{name} is a group of settings; set one of {', '.join(f'{name}.{one}' for one in _leaves(at))}")
     return _parse(name, text, leaf.type)
 
 

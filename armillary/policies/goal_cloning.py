@@ -16,11 +16,10 @@ from armillary.train.config import TrainConfig
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(HindsightConfig):
-    """Sizes of the network: `channels` and `blocks` of the CNN's stages, whether it is `pooled`, and the `width` of the layers after it."""
+    """Sizes of the network: `channels` and `blocks` of the CNN's stages, and the `width` of the layers after it."""
 
     channels: tuple[int, ...] = (32, 64)
     blocks: int = 1
-    pooled: bool = False
     width: int = 256
 
     def __post_init__(self):
@@ -54,8 +53,9 @@ class GoalCloning(GoalConditioned):
 
     def __init__(self, config: ModelConfig, shape: DataShape):
         super().__init__(config, shape)
-        cnn = {"channels": config.channels, "blocks": config.blocks, "pooled": config.pooled}
-        self.encoder = Encoder(height=shape.height, width=shape.width, latent_size=config.width, num_pictures=3, **cnn)
+        self.encoder = Encoder(
+            height=shape.height, width=shape.width, latent_size=config.width, channels=config.channels, blocks=config.blocks, num_pictures=3
+        )
         layers = [nn.ReLU(), nn.Linear(config.width, config.width), nn.ReLU(), nn.Linear(config.width, config.chunk * self.head.size)]
         self.layers = nn.Sequential(*layers)
 
