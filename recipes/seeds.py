@@ -41,11 +41,12 @@ def run_seeds(
     kept: str = "found",
     room: str = "",
     words: str = "",
+    notes: Sequence[str] = (),
 ) -> None:
     """Judge every seed in OUT/`room` (OUT/quick in a quick run, of one seed) and publish the rows; with --seed only judge.
 
-    `kept`-SEED.json holds what a seed found. `words` follow the recipe's name in the command that prints the rows again. An
-    ArmillaryError ends the process with its message alone.
+    `kept`-SEED.json holds what a seed found. `words` follow the recipe's name in the command that prints the rows again, `notes`
+    stand above the table. An ArmillaryError ends the process with its message alone.
     """
     out, seeds = (options.out / "quick", 1) if options.quick else (options.out / room, options.seeds)
 
@@ -65,4 +66,4 @@ def run_seeds(
         return
     table = rows(measured)
     command = " ".join(["python", "-m", f"recipes.{name}", *words.split()])
-    publish(table[0]["name"], table, options, command=command, wall_s=None if earlier else wall["s"])
+    publish(table[0]["name"], table, options, command=command, wall_s=None if earlier else wall["s"], notes=notes)

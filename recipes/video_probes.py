@@ -58,6 +58,7 @@ MOVED_S = 0.4
 RIGHT_ARM = slice(7, 14)  # kRightShoulderPitch to kRightWristYaw in the dataset's state
 CELLS = 4  # rows and columns
 FIRST = 512  # principal components
+NOTES = ("The steps of training were chosen after three looks at the held-out episodes (docs/LOG.md, 2026-11-22).",)
 AT_ONCE = 64
 PIXELS, FEWER = "PCA of pixels", f"PCA, first {FIRST}"
 METRICS = {"state": "R2 of the joint state", "motion": "R2 of the arm's motion", "direction": "right directions of motion"}
@@ -216,7 +217,7 @@ def main() -> None:
     """Pre-train, probe, print the rows."""
     arguments = study_parser(NAME, __doc__)
     arguments.add_argument("--shared", type=Path, default=DATA.parent, help="the folder of real recordings")
-    run_seeds(NAME, begin(arguments), judge, rows, kept="errors")
+    run_seeds(NAME, begin(arguments), judge, rows, kept="errors", notes=NOTES)
 
 
 if __name__ == "__main__":
