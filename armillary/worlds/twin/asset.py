@@ -70,7 +70,8 @@ class Body:
 class Drive:
     """A motor with a spring to a target: force = stiffness (target - position) + damping (target speed - speed), at most `max_force`.
 
-    Units: N/m and N s/m of a slide, N m/rad and N m s/rad of a hinge.
+    Units: N/m and N s/m of a slide, N m/rad and N m s/rad of a hinge. `target` is a position (m, rad); without stiffness it is the speed,
+    and without damping as well the force itself.
     """
 
     stiffness: Quantity

@@ -15,4 +15,5 @@ def needs(module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ConfigError(f'twins need {module.split(".")[0]!r}, which is not installed ({error}); run: pip install -e ".[twin]"') from error
+        name = module.split(".")[0]
+        raise ConfigError(f'twins need {name!r}, which is not installed ({error}); run: pip install -e ".[twin]"') from error

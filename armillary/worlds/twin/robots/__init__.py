@@ -1,0 +1,1 @@
+"""Robots: an arm with a gripper, a wheeled robot, a car."""

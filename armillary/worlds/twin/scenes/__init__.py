@@ -1,0 +1,1 @@
+"""Scenes as code: a name and a seed give a scene, the same one each time."""

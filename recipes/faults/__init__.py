@@ -1,0 +1,1 @@
+"""What the study of planted faults plants, and in what."""
