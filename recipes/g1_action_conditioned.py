@@ -2,9 +2,9 @@
 
     python -m recipes.g1_action_conditioned [--data PATH] [--world WORLD] [--seeds N] [--seed K ...] [--out DIR] [--quick] [--json]
 
-The last fifth of the episodes is held out. Each seed trains an action-conditioned world on the others. WORLD is jepa (end to end from
-pixels, the default) or vjepa2-ac (a small V-JEPA 2 and the action-conditioned predictor on its frozen tokens; its rows are not in the
-table). A ridge probe from latents of true pictures to the
+The last fifth of the episodes is held out. Each seed trains an action-conditioned world on the others. WORLD is jepa (the default: end
+to end from pixels; its latents learn to tell the robot's state, which is asked for in training alone) or vjepa2-ac (a small V-JEPA 2 and
+the action-conditioned predictor on its frozen tokens; its rows are not in the table). A ridge probe from latents of true pictures to the
 seven joints of the right arm is fitted on training episodes (the last tenth of them chooses its penalty). Then, on held-out episodes,
 the probe reads latents that were foreseen five steps (0.5 s) ahead from two pictures and the actions done (vjepa2-ac starts from
 the robot's state as well). Beside it: another episode's actions, both read by a probe that is fitted on foreseen latents instead (of

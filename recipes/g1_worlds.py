@@ -20,12 +20,14 @@ from recipes.training import processor_seconds, trained
 JEPA, AC, ENCODER = "jepa", "vjepa2-ac", "vjepa2"
 DATA = Path(__file__).parents[2] / "shared" / "data" / "g1_inspire_lerobot21_160x120"
 OUT = Path("runs") / "g1_action_conditioned"
-# Chosen on episodes 33 to 42, trained on the first 33 (docs/LOG.md). No validation episodes: the last weights are judged.
+# Chosen on episodes 33 to 42 and 0 to 9, trained on the others of the first 43 (docs/LOG.md). No validation episodes: the last weights
+# are judged.
 SETTINGS = {
     JEPA: {
         "train.steps": "1200",
         "train.precision": "bf16",
         "model.linear-actions": "true",
+        "model.state-weight": "5",
         "model.shift-pixels": "4",
         "model.latent-noise": "0.5",
         "model.action-noise": "0.3",

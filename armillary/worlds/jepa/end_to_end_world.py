@@ -1,6 +1,6 @@
 """The end-to-end JEPA as a World: from pixels to a latent, and from a latent and an action to the next latent. It never draws."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import gymnasium
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from armillary.core import Batch, ConfigError, Embeds, Loss, Phase, Prompt, State, Trainable, World, WorldSpec, require
+from armillary.core import Batch, ConfigError, Embeds, Loss, Phase, Prompt, State, Trainable, World, WorldError, WorldSpec, require
 from armillary.data.shape import DataShape
 from armillary.nn.action_scale import ActionScale
 from armillary.nn.random_shift import random_shift
@@ -17,6 +17,7 @@ from armillary.nn.residual_cnn import Encoder
 from armillary.worlds.jepa.collapse import describe_collapse, watch_collapse
 from armillary.worlds.jepa.end_to_end import Predictor
 from armillary.worlds.jepa.regularisers import InverseDynamics, covariance_loss, sigreg, similarity_loss, variance_loss
+from armillary.worlds.jepa.state_reading import StateReading
 
 _WEIGHTS = ("sigreg_weight", "variance_weight", "covariance_weight", "similarity_weight", "inverse_weight")
 _POSITIVE = ("latent_size", "width", "blocks", "predict_steps", "batch_size", "context_steps", "num_projections")
@@ -27,15 +28,16 @@ class ModelConfig:
     """Sizes of the networks and the weights of the loss; a weight of 0 switches its term off.
 
     total = prediction over 1 to `predict_steps` steps + the weighted `sigreg`, `variance`, `covariance`, `similarity` and
-    `inverse` terms of regularisers.py. Windows have `window_steps` frames; every one of them with enough frames after it is a start of
-    predictions. `memory_size` is what is remembered beside the latent (0: the latent alone is the state, for worlds that one
-    picture shows whole); with a memory, a prompt is best given `context_steps` frames.
+    `inverse` terms of regularisers.py + the weighted `state` of state_reading.py. Windows have `window_steps` frames; every one of them
+    with enough frames after it is a start of predictions. `memory_size` is what is remembered beside the latent (0: the latent alone is
+    the state, for worlds that one picture shows whole); with a memory, a prompt is best given `context_steps` frames.
 
     `pooled` tells the encoder how much of what is in the picture, wherever it is: how far things are turned
     (`armillary.nn.residual_cnn.Encoder`).
 
     `linear_actions` adds a linear function of the action to every prediction. Where actions are commanded poses, as of many robots, what it
-    foresees of poses that no recording holds is then better.
+    foresees of poses that no recording holds is then better. `state_weight` (0: off) asks every latent, seen or foreseen, to tell the
+    robot's state linearly, so that what is foreseen keeps to what was commanded; the state is asked for in training alone.
 
     Three settings help where recordings are few (0: off), and act in training only. `shift_pixels`: every window is seen moved by up to so
     many pixels. `latent_noise`: predictions start from latents with so much Gaussian noise, `action_noise`: they hear actions with
@@ -45,6 +47,7 @@ class ModelConfig:
     latent_size: int = 64
     memory_size: int = 0
     linear_actions: bool = False
+    state_weight: float = 0.0
     width: int = 256
     channels: tuple[int, ...] = (32, 64)
     blocks: int = 1
@@ -68,7 +71,7 @@ class ModelConfig:
         for name in _POSITIVE:
             if getattr(self, name) < 1:
                 raise ConfigError(f"model.{name} must be >= 1, received {getattr(self, name)}")
-        for name in (*_WEIGHTS, "memory_size", "shift_pixels", "latent_noise", "action_noise"):
+        for name in (*_WEIGHTS, "state_weight", "memory_size", "shift_pixels", "latent_noise", "action_noise"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"model.{name} must be >= 0 (0 switches it off), received {getattr(self, name)}")
         if self.window_steps <= self.predict_steps:
@@ -110,6 +113,7 @@ class EndToEndWorld(nn.Module, World[EndToEndState], Embeds, Trainable):
         acting = {"action_size": shape.action_size, "width": config.width}
         self.predictor = Predictor(memory_size=config.memory_size, linear_actions=config.linear_actions, **sizes, **acting)
         self.inverse = InverseDynamics(**sizes, **acting)
+        self.state_reading = StateReading(shape=shape, **sizes) if config.state_weight else None
         self.standardise = ActionScale(shape.action_mean, shape.action_std)
         self.spec = _spec(config, shape, self.standardise.space())
         self.begin_phase("joint")
@@ -151,6 +155,12 @@ class EndToEndWorld(nn.Module, World[EndToEndState], Embeds, Trainable):
         """The latent: compare it with that of a goal picture, `embed(start(Prompt(frames=goal[:, None]), rng))`."""
         return state.latent
 
+    def foreseen_state(self, state: EndToEndState) -> Float[Tensor, "b s"]:
+        """The robot's state as the latent tells it, in the data's units. WorldError where the world did not learn to (`state_weight`)."""
+        if self.state_reading is None:
+            raise WorldError("this world tells no robot state: it was trained with model.state_weight 0")
+        return self.state_reading(state.latent)
+
     def encode(self, frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b t d"]:
         """The latent of every frame, each on its own."""
         return self.norm(self.encoder(frames.flatten(0, 1))).unflatten(0, frames.shape[:2])
@@ -179,7 +189,9 @@ class EndToEndWorld(nn.Module, World[EndToEndState], Embeds, Trainable):
         shifted = self.training and config.shift_pixels > 0
         latents = self.encode(random_shift(batch.frames, config.shift_pixels, rng) if shifted else batch.frames)
         samples = latents.flatten(0, 1)
-        terms = {"prediction": (1.0, self._prediction_loss(latents, actions, rng))}
+        foreseen = self._foresee(latents, actions, rng)
+        gaps = [(found - latents[:, ahead:]).square().mean() for ahead, found in enumerate(foreseen, start=1)]
+        terms = {"prediction": (1.0, torch.stack(gaps).mean())}
         if config.sigreg_weight:
             terms["sigreg"] = (config.sigreg_weight, sigreg(latents, rng, num_projections=config.num_projections))
         if config.variance_weight:
@@ -190,6 +202,8 @@ class EndToEndWorld(nn.Module, World[EndToEndState], Embeds, Trainable):
             terms["similarity"] = (config.similarity_weight, similarity_loss(latents))
         if config.inverse_weight:
             terms["inverse"] = (config.inverse_weight, self.inverse.loss(latents, actions))
+        if self.state_reading is not None:
+            terms["state"] = (config.state_weight, self._state_loss(latents, foreseen, batch))
         parts = {name: value.detach() for name, (_, value) in terms.items()}
         return Loss(sum(weight * value for weight, value in terms.values()), parts | watch_collapse(latents))
 
@@ -197,21 +211,28 @@ class EndToEndWorld(nn.Module, World[EndToEndState], Embeds, Trainable):
         """Whether the encoder collapsed (collapse.py)."""
         return describe_collapse(row, dimensions=self.config.latent_size)
 
-    def _prediction_loss(self, latents: Float[Tensor, "b t d"], actions: Float[Tensor, "b t a"], rng: Generator) -> Float[Tensor, ""]:
-        """Squared error of the latents predicted 1 to `predict_steps` steps ahead, from every frame at once.
+    def _foresee(self, latents: Float[Tensor, "b t d"], actions: Float[Tensor, "b t a"], rng: Generator) -> list[Tensor]:
+        """The latents predicted 1 to `predict_steps` steps ahead, from every frame at once: item k - 1 is `b t-k d`, for frames k to t - 1.
 
         Action t leads from frame t to frame t + 1. At each step ahead the last start of the window has no frame left to be compared with.
         """
         now = self._blur(latents, self.config.latent_noise, rng)
         actions = self._blur(actions, self.config.action_noise, rng)
         memory = torch.stack(self._listen(now, actions[:, :-1]), dim=1)
-        errors = []
+        found = []
         for ahead in range(1, self.config.predict_steps + 1):
             starts = latents.shape[1] - ahead
             flat = (x[:, :starts].flatten(0, 1) for x in (now, memory, actions[:, ahead - 1 : -1]))
             now, memory = (x.unflatten(0, (len(latents), starts)) for x in self.predict(*flat))
-            errors.append((now - latents[:, ahead:]).square().mean())
-        return torch.stack(errors).mean()
+            found.append(now)
+        return found
+
+    def _state_loss(self, latents: Float[Tensor, "b t d"], foreseen: Sequence[Tensor], batch: Batch) -> Float[Tensor, ""]:
+        """The reading's error from the latents that were seen plus its mean error over steps ahead from those that were foreseen."""
+        if batch.state is None:
+            raise WorldError("model.state_weight needs the robot's state in every batch; this one holds none")
+        ahead = [self.state_reading.loss(found, batch.state[:, k:]) for k, found in enumerate(foreseen, start=1)]
+        return self.state_reading.loss(latents, batch.state) + torch.stack(ahead).mean()
 
     def _blur(self, numbers: Tensor, deviation: float, rng: Generator) -> Tensor:
         """With Gaussian noise of this deviation while training, otherwise as they are."""

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from armillary.core import Batch, ConfigError, Loss, Phase, Trainable, WorldSpec
 from armillary.data.shape import DataConfig, DataShape
+from armillary.nn.random_shift import random_shift
 from armillary.train.config import TrainConfig
 from armillary.worlds.jepa.masking import BlockMask, FutureMask, Mask, draw_maskings
 from armillary.worlds.jepa.released import open_release
@@ -33,7 +34,8 @@ class ModelConfig(Sizes):
     share of the picture; no masking shows less than `least_visible` of it. `future_masks` more maskings show the beginning of a
     window and ask for the rest (`masking.FutureMask`). `momentum` is the target encoder's. Windows are cut
     to a random part of at least `smallest_crop` of the picture and scaled up again (1: never), and with `mirror` half of them are
-    mirrored. `init` names a folder or a hub id of released weights to begin with; the sizes must be theirs.
+    mirrored. In training every window is also seen moved by up to `shift_pixels` pixels, since cameras move between recordings. `init`
+    names a folder or a hub id of released weights to begin with; the sizes must be theirs.
     """
 
     num_frames: int = 16
@@ -44,6 +46,7 @@ class ModelConfig(Sizes):
     momentum: float = 0.998
     smallest_crop: float = 1.0
     mirror: bool = False
+    shift_pixels: int = 0
     batch_size: int = 16
     learning_rate: float = 5.25e-4
     init: str = ""
@@ -70,6 +73,8 @@ class ModelConfig(Sizes):
             raise ConfigError(f"model.momentum must be in [0, 1], received {self.momentum}")
         if not 0 < self.smallest_crop <= 1:
             raise ConfigError(f"model.smallest_crop must be above 0 and at most 1, received {self.smallest_crop}")
+        if self.shift_pixels < 0:
+            raise ConfigError(f"model.shift_pixels must be >= 0 (0: never moved), received {self.shift_pixels}")
         self.masks()
 
     def masks(self) -> tuple[Mask, ...]:
@@ -173,6 +178,8 @@ class VideoPretraining(nn.Module, Trainable):
         if batch.frames.shape[1] != self.config.num_frames:
             raise ConfigError(f"windows must have model.num_frames = {self.config.num_frames} pictures, received {batch.frames.shape[1]}")
         frames = other_cuts(batch.frames, self.config.smallest_crop, self.config.mirror, rng)
+        if self.training and self.config.shift_pixels:
+            frames = random_shift(frames, self.config.shift_pixels, rng)
         grid = self.networks.encoder.grid(frames.shape)
         maskings = draw_maskings(self.config.masks(), grid, len(frames), rng, least_visible=self.config.least_visible)
         return self.networks.prediction_loss(frames, maskings)

@@ -201,6 +201,19 @@ def test_another_cut_is_the_same_in_every_frame_and_off_by_default():
     assert (straight ^ mirrored).all() and 16 < mirrored.sum() < 48
 
 
+@torch.no_grad()
+def test_windows_are_moved_in_training_alone():
+    plain, moved = (build(replace(CONFIG, model=replace(CONFIG.model, shift_pixels=most)), SHAPE) for most in (0, 4))
+    moved.load_state_dict(plain.state_dict())
+    batch = batch_of(video().float())
+    for world in (plain, moved):
+        world.train()
+    assert not torch.equal(plain.loss(batch, seeded(0)).total, moved.loss(batch, seeded(0)).total)
+    for world in (plain, moved):
+        world.eval()
+    assert torch.equal(plain.loss(batch, seeded(0)).total, moved.loss(batch, seeded(0)).total)
+
+
 def test_a_ramp_is_cut_to_a_ramp_of_the_published_share():
     """On a picture whose value is its column, the range that is left says how wide the cut was; likewise for rows."""
     column = ((torch.arange(64) + 0.5) / 64).expand(64, 64)
@@ -246,6 +259,7 @@ def test_what_a_run_cannot_train_on_is_refused_when_it_is_built():
         ({"mask_areas": (0.15, 1.7)}, "between 0 and 1"),
         ({"momentum": 1.5}, "momentum"),
         ({"smallest_crop": 0.0}, "smallest_crop"),
+        ({"shift_pixels": -1}, "shift_pixels must be >= 0"),
         ({"least_visible": 1.0}, "least_visible"),
         ({"heads": 5}, "multiple of model.heads"),
         ({"depth": 0}, "model.depth"),
