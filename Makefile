@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-# The only Debian package needed: `venv` is not part of Debian's own python3. PyAV's wheels bring their own FFmpeg.
+# `venv` is not part of Debian's own python3; twins draw with EGL. PyAV's wheels bring their own FFmpeg.
 DEBIAN_PACKAGES := python3-venv
+DEBIAN_GRAPHICS := libegl1 libgl1-mesa-dri
 ARGS ?=
 
 # Idle OpenMP threads must sleep, not spin: two processes on two cores otherwise take many times as long.
@@ -34,6 +35,9 @@ $(VENV)/installed: $(VENV)/created pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/installed-all: $(VENV)/installed
+	@$(BIN)/python -c 'import ctypes; ctypes.CDLL("libEGL.so.1")' 2>/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && apt-get install -y -qq $(DEBIAN_GRAPHICS); \
+	else echo "EGL is missing, with which twins draw; install it with: sudo apt-get install $(DEBIAN_GRAPHICS)" >&2; exit 1; fi
 	$(PIP) --no-build-isolation --editable ".[all]"
 	$(PIP) --no-deps lerobot stable-worldmodel
 	@touch $@

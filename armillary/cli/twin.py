@@ -1,4 +1,4 @@
-"""armillary twin (check): digital twins, from assets that are ready for simulation."""
+"""armillary twin (check, preview): digital twins, from assets that are ready for simulation to scenes."""
 
 from argparse import Namespace
 from dataclasses import asdict
@@ -11,7 +11,7 @@ WRONG_DATA = 3
 
 def add(verbs) -> None:
     """Declare the verb and what it can do."""
-    parser = verbs.add_parser("twin", help="check and mend the assets of digital twins", allow_abbrev=False)
+    parser = verbs.add_parser("twin", help="check and mend the assets of digital twins, look at scenes", allow_abbrev=False)
     jobs = parser.add_subparsers(title="jobs", metavar="JOB", required=True)
     epilog = (
         "Exit code: 0 without errors (warnings may be left), 3 with errors. armillary/worlds/twin/readiness.py has the score's formula."
@@ -21,6 +21,11 @@ def add(verbs) -> None:
     )
     job.add_argument("file", metavar="FILE", help="OpenUSD (.usda, .usdc, .usdz), MJCF (.xml) or URDF")
     job.add_argument("--fix", metavar="OUT", help="write a copy with what is missing estimated from geometry and a material table")
+    job = shared.new_verb(jobs, "preview", preview, "one picture of every camera of scenes, to look at")
+    job.add_argument("scene", metavar="SCENE", nargs="*", help="tabletop, rooms, road, dominoes, ... (default: all)")
+    job.add_argument("--out", required=True, metavar="FILE", help="the picture that is written, .png")
+    job.add_argument("--seed", type=int, default=0, help="which of a scene's layouts (default 0)")
+    job.add_argument("--quality", default="fine", help="draft, fast or fine (default fine)")
 
 
 def check(options: Namespace, console: Console) -> int:
@@ -53,6 +58,29 @@ def check(options: Namespace, console: Console) -> int:
     }
     console.result(value, _words(value, options.dry_run))
     return WRONG_DATA if value["errors"] else 0
+
+
+def preview(options: Namespace, console: Console) -> int:
+    """twin preview: writes the sheet."""
+    from pathlib import Path
+
+    from PIL import Image
+
+    from armillary.core import ConfigError
+    from armillary.core.storage import write_atomically
+    from armillary.worlds.twin.preview import contact_sheet
+    from armillary.worlds.twin.scenes.catalogue import SCENES
+
+    out, scenes = Path(options.out), options.scene or list(SCENES)
+    if out.suffix != ".png":
+        raise ConfigError(f"--out must be a .png file, received {options.out}")
+    sheet = contact_sheet(scenes, seed=options.seed, quality=options.quality)
+    if not options.dry_run:
+        write_atomically(out, lambda path: Image.fromarray(sheet).save(path, format="PNG"))
+    value = {"out": None if options.dry_run else str(out), "scenes": list(scenes), "height": sheet.shape[0], "width": sheet.shape[1]}
+    written = "nothing was written" if options.dry_run else f"written as {out}"
+    console.result(value, f"{len(scenes)} scenes, {sheet.shape[1]} x {sheet.shape[0]} pixels: {written}")
+    return 0
 
 
 def _words(value: dict, dry_run: bool) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.cli.small_data import run, run_json
@@ -77,3 +78,30 @@ def test_files_that_cannot_be_read_are_told(name, content, said, tmp_path, capsy
     assert run("twin", "check", tmp_path / name) == 3
     printed = capsys.readouterr()
     assert said in printed.err and "Traceback" not in printed.err and not printed.out
+
+
+def test_preview_shows_every_camera_of_a_scene(tmp_path, capsys):
+    from PIL import Image
+
+    value = run_json(capsys, "twin", "preview", "dominoes", "--quality", "draft", "--out", tmp_path / "sheet.png")
+    picture = np.asarray(Image.open(tmp_path / "sheet.png"))
+    assert picture.shape == (value["height"], value["width"], 3) == (240, 4 * 320, 3)
+    views = np.split(picture, 4, axis=1)
+    assert all(view.std() > 10 for view in views), "something is seen"
+    assert not any(np.array_equal(views[0], other) for other in views[1:])
+    assert value["scenes"] == ["dominoes"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere", "--out", "a.png"], "there is no scene 'nowhere'; scenes: tabletop"),
+        (["dominoes", "--out", "a.jpg"], "--out must be a .png file, received a.jpg"),
+        (["dominoes", "--quality", "best", "--out", "a.png"], "received 'best'"),
+    ],
+)
+def test_a_preview_that_cannot_be_is_refused(words, said, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("twin", "preview", *words) == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

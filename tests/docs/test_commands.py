@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from armillary.worlds.twin.asset_files import save_asset
+from recipes.faults.clean_assets import door
 from tests.cli.small_data import SMALL, run, write_small_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,10 +37,11 @@ SMOKE = {
     "cost": (),
     "evaluate": ("--protocol.horizon-s", "1", "--protocol.starts-every-s", "2"),
     "record": ("--episodes", "5", "--steps", "16"),
+    "preview": ("--quality", "draft"),
     "plan": ("--episodes", "1", "--steps", "2", "--planner.samples", "8", "--planner.elites", "2", "--planner.iterations", "1"),
 }
 # Set-up, which CI itself has done before any test runs.
-INSTALLS = {"pip install -e .", 'pip install -e ".[all]"', "pip install -c constraints.txt -e ."}
+INSTALLS = {"pip install -e .", 'pip install -e ".[twin]"', 'pip install -e ".[all]"', "pip install -c constraints.txt -e ."}
 
 
 def blocks(document: str, language: str) -> list[str]:
@@ -59,7 +62,14 @@ def prepared(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("prepared")
     places = {"PATH": write_small_dataset(folder / "mine"), "ANOTHER": write_small_dataset(folder / "another", seed=1, num_episodes=2)}
     assert run("train", "vmc", "--data", places["PATH"], "--out", folder / "run", "--steps", "2", *SMALL) == 0
-    return places | {"OLD": places["PATH"], "A": places["PATH"], "B": places["ANOTHER"], "RUN": folder / "run"}
+    save_asset(door(), folder / "door.usda")
+    return places | {
+        "ASSET": folder / "door.usda",
+        "OLD": places["PATH"],
+        "A": places["PATH"],
+        "B": places["ANOTHER"],
+        "RUN": folder / "run",
+    }
 
 
 @pytest.mark.parametrize("document", [one for one in DOCUMENTS if commands(one)])
@@ -87,7 +97,7 @@ def _run_verb(words: list[str], prepared: dict[str, Path], made: set[str]) -> No
     verb, makes = words[1], {words[i + 1] for i, word in enumerate(words[:-1]) if word in ("--out", "--report")}
     placed = [str(prepared[word]) if word in prepared and word not in makes | made else word for word in words[1:]]
     family = TINY.get(words[2], SMALL) if verb in ("train", "cost") else ()
-    code = run(*placed, *SMOKE.get(words[2] if verb == "data" else verb, ()), *family)
+    code = run(*placed, *SMOKE.get(words[2] if verb in ("data", "twin") else verb, ()), *family)
     made |= makes if "--dry-run" not in words else set()
     faulty = verb == "data" and words[2] == "doctor" and "--repair" not in words
     assert code == 0 or (faulty and code == 3), f"{shlex.join(words)} ended with {code}"

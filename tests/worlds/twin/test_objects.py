@@ -23,7 +23,8 @@ from armillary.worlds.twin.scene import Placed, Scene
 from armillary.worlds.twin.scenes.stage import fixed, ground, loose, yawed
 
 mujoco = pytest.importorskip("mujoco")
-from armillary.worlds.twin.mujoco_compile import Compiled, compile_scene  # noqa: E402
+from armillary.worlds.twin.mujoco_compile import Compiled  # noqa: E402
+from tests.worlds.twin.simulation import run, start  # noqa: E402
 
 SEEDS = (0, 1, 2)
 ROBOTS = {"arm": arm(), "wheeled_robot": wheeled_robot(), "car": car((0.8, 0.2, 0.2))}
@@ -35,22 +36,6 @@ WEIGHS = {
     "lidded_box": (0.3, 1.8), "mug": (0.15, 0.5), "plate": (0.15, 0.7), "ring": (0.015, 0.12), "screwdriver": (0.04, 0.2),
     "shelf": (10, 60), "sofa": (20, 90), "spoon": (0.02, 0.1), "stand": (0.05, 0.8), "table": (12, 50), "tray": (0.1, 0.8),
 }  # fmt: skip
-
-
-def start(scene: Scene) -> tuple[Compiled, object]:
-    """The compiled scene and its data, drives at their targets."""
-    compiled = compile_scene(scene)
-    data = mujoco.MjData(compiled.model)
-    data.ctrl[:] = [joint.drive.target for _, joint in compiled.drives]
-    mujoco.mj_forward(compiled.model, data)
-    return compiled, data
-
-
-def run(compiled: Compiled, data, seconds: float) -> None:
-    until = data.time + seconds
-    while data.time < until - 1e-9:
-        mujoco.mj_step(compiled.model, data)
-    mujoco.mj_forward(compiled.model, data)
 
 
 def joint_value(compiled: Compiled, data, name: str) -> float:

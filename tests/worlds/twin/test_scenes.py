@@ -21,36 +21,11 @@ from armillary.worlds.twin.scenes.tabletop import AREA_M, TABLE_M
 from armillary.worlds.twin.scenes.walls import DOOR_HEIGHT_M, HEIGHT_M, THICK_M, Wall, walls_of
 
 mujoco = pytest.importorskip("mujoco")
-from armillary.worlds.twin.mujoco_compile import Compiled, compile_scene  # noqa: E402
+from armillary.worlds.twin.mujoco_compile import Compiled  # noqa: E402
+from tests.worlds.twin.simulation import EVERY, run, start  # noqa: E402
 
 G = 9.81
 SEEDS = (0, 1, 2)
-
-
-def start(scene: Scene) -> tuple[Compiled, object]:
-    """The compiled scene and its data, drives at their targets."""
-    compiled = compile_scene(scene)
-    data = mujoco.MjData(compiled.model)
-    data.ctrl[:] = [joint.drive.target for _, joint in compiled.drives]
-    mujoco.mj_forward(compiled.model, data)
-    return compiled, data
-
-
-EVERY = 5  # substeps
-
-
-def run(compiled: Compiled, data, seconds: float, read=None) -> list:
-    """Simulates so long; what `read()` gave after every EVERY substeps."""
-    found = []
-    until = data.time + seconds
-    while data.time < until - 1e-9:
-        mujoco.mj_step(compiled.model, data, EVERY if read else 1)
-        if read:
-            mujoco.mj_kinematics(compiled.model, data)
-            mujoco.mj_comPos(compiled.model, data)
-            found.append(read())
-    mujoco.mj_forward(compiled.model, data)
-    return found
 
 
 def loose_bodies(compiled: Compiled) -> list[str]:
