@@ -120,7 +120,7 @@ def _ingested(root: Path) -> dict[int, str]:
         return {}
     manifest = read_json(safe_join(root, MANIFEST))
     episodes = manifest.get("episodes") if isinstance(manifest, dict) else None
-    known = [one for one in episodes or [] if isinstance(one, dict) and whole(one.get("index"))]
+    known = [one for one in (episodes if isinstance(episodes, list) else []) if isinstance(one, dict) and whole(one.get("index"))]
     return {one["index"]: str(one.get("content_hash") or "") for one in known}
 
 

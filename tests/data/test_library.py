@@ -30,6 +30,11 @@ def test_an_added_dataset_is_a_copy_that_can_be_verified(dataset: Path, tmp_path
     assert add(convert(dataset, tmp_path / "new").path, tmp_path / "library", name="toy3").content_hash == added.content_hash
 
 
+def test_somebody_elses_manifest_is_not_read_as_ours(dataset: Path):
+    (dataset / "manifest.json").write_text('{"episodes": 3}')
+    assert len(open_dataset(dataset)) == 3
+
+
 def test_every_change_is_found(dataset: Path, tmp_path: Path):
     path = add(dataset, tmp_path / "library").path
     video = path / f"videos/chunk-000/{VIEW}/episode_000001.mp4"

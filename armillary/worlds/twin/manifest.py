@@ -1,0 +1,109 @@
+"""The manifest of a simulated dataset: a JSON file that, with the same version of the code, gives the same dataset to the byte.
+
+What is random in an episode depends on the manifest's seed and the episode's number alone, never on which process makes it or when.
+"""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from armillary.core import ConfigError
+from armillary.core.settings import from_plain, to_plain
+from armillary.core.storage import read_json, write_json
+from armillary.worlds.twin.quality import quality_of
+from armillary.worlds.twin.randomise import Randomiser
+from armillary.worlds.twin.scene import Scene
+from armillary.worlds.twin.scenes.catalogue import SCENES, build
+from armillary.worlds.twin.world import MODALITIES
+
+POLICIES = ("random",)
+AT_LEAST = {"seed": 0, "episodes": 1, "steps": 2, "size": 16}
+
+
+class Streams(NamedTuple):
+    """The randomness of one episode, a stream for each part, so that one part's settings never change another's numbers."""
+
+    layout: np.random.Generator
+    scene: np.random.Generator
+    actions: np.random.Generator
+    sensors: np.random.Generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What to simulate and record.
+
+    `steps` pictures an episode, `seconds_per_step` apart, `size` pixels wide and high, from the named `cameras` (none named: the scene's
+    first). With `vary_layout` every episode has a layout of its own, with other things in other places; otherwise all have the one that
+    the seed gives. `policy` "random": smooth motion around what the drives hold at the start, at most `reach` of half their range away.
+    ConfigError says which setting cannot be.
+    """
+
+    scene: str
+    seed: int = 0
+    episodes: int = 10
+    steps: int = 50
+    seconds_per_step: float = 0.1
+    size: int = 128
+    cameras: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ("rgb", "depth", "segmentation")
+    quality: str = "fast"
+    vary_layout: bool = True
+    policy: str = "random"
+    reach: float = 0.3
+    randomise: Randomiser = field(default_factory=Randomiser)
+
+    def __post_init__(self):
+        if self.scene not in SCENES:
+            raise ConfigError(f"there is no scene {self.scene!r}; scenes: {', '.join(SCENES)}")
+        for name, least in AT_LEAST.items():
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} must be >= {least}, received {getattr(self, name)}")
+        if not (math.isfinite(self.seconds_per_step) and self.seconds_per_step > 0):
+            raise ConfigError(f"seconds_per_step must be finite and > 0, received {self.seconds_per_step}")
+        if not 0.0 <= self.reach <= 1.0:
+            raise ConfigError(f"reach must lie in 0 to 1, received {self.reach}")
+        if self.policy not in POLICIES:
+            raise ConfigError(f"policy must be one of {', '.join(POLICIES)}, received {self.policy!r}")
+        if "rgb" not in self.modalities or set(self.modalities) - set(MODALITIES):
+            raise ConfigError(f"modalities must hold rgb and only {', '.join(MODALITIES)}, received {list(self.modalities)}")
+        for name in ("cameras", "modalities"):
+            listed = getattr(self, name)
+            if len(set(listed)) < len(listed):
+                raise ConfigError(f"{name} must name each one once, received {list(listed)}")
+        quality_of(self.quality)
+
+    def streams(self, episode: int) -> Streams:
+        """The randomness of an episode."""
+        return Streams(*map(np.random.default_rng, np.random.SeedSequence([self.seed, episode]).spawn(len(Streams._fields))))
+
+    def layout(self, episode: int) -> Scene:
+        """An episode's scene before anything else in it is varied."""
+        seed = int(self.streams(episode).layout.integers(2**32)) if self.vary_layout else self.seed
+        return build(self.scene, seed)
+
+
+def read_manifest(path: Path | str) -> Manifest:
+    """The manifest in a JSON file. ConfigError for a setting that is unknown or cannot be, DataError if it is no JSON."""
+    values = read_json(Path(path))
+    if not isinstance(values, dict) or not isinstance(values.get("scene"), str):
+        known = ", ".join(SCENES)
+        raise ConfigError(f'{path}: a manifest is a JSON object that names its scene, such as {{"scene": "tabletop"}}; scenes: {known}')
+    for name in ("cameras", "modalities"):
+        listed = values.get(name, [])
+        if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+            raise ConfigError(f"{path}: {name} must be a list of names, received {listed!r}")
+    if not isinstance(values.get("randomise", {}), dict):
+        raise ConfigError(f'{path}: randomise must be an object such as {{"light": 0.5}}, received {values["randomise"]!r}')
+    try:
+        return from_plain(Manifest, values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def write_manifest(manifest: Manifest, path: Path | str) -> None:
+    """Write it as JSON that `read_manifest` reads back as an equal manifest."""
+    write_json(Path(path), to_plain(manifest))

@@ -1,0 +1,118 @@
+"""A recorded episode against the world it was recorded in: alignment, latency, and labels that are true."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from armillary.core import Prompt, seeded
+
+pytest.importorskip("mujoco", reason="twins need the extra of that name")
+
+from armillary.worlds.twin.manifest import Manifest
+from armillary.worlds.twin.randomise import NOTHING
+from armillary.worlds.twin.record import CAMERA, IDLE, Labelled, action_names, record_episode, smooth_actions, state_names, world_of
+
+ARM = Manifest(scene="tabletop", steps=8, size=32, cameras=("front", "wrist"), randomise=replace(NOTHING, mass=1.0, image_noise=0.02))
+TABLE_TOP_M = 0.72
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Labelled:
+    return record_episode(ARM, 1)
+
+
+def labels_of(recorded: Labelled) -> dict[str, np.ndarray]:
+    with np.load(io.BytesIO(recorded.labels)) as file:
+        return dict(file)
+
+
+def replayed(manifest: Manifest, index: int, actions: np.ndarray) -> np.ndarray:
+    """The driven joints' positions and speeds, from MuJoCo's joints by their names, before each action."""
+    world, rng = world_of(manifest, index), seeded(0)
+    model, state, found = world.compiled.model, world.start(Prompt(batch_size=1), rng), []
+    for action in actions:
+        numbers = world.embed(state)[0].numpy()
+        joints = [model.joint(drive) for drive in world.drives]
+        found.append([*(numbers[one.qposadr[0]] for one in joints), *(numbers[model.nq + one.dofadr[0]] for one in joints)])
+        state = world.step(state, torch.from_numpy(action)[None], rng)
+    return np.array(found, dtype=np.float32)
+
+
+def test_each_action_leads_from_its_row_to_the_next(recorded):
+    np.testing.assert_array_equal(recorded.episode.state, replayed(ARM, 1, recorded.episode.actions))
+    assert np.abs(np.diff(recorded.episode.state[:, :7], axis=0)).max() > 0.01, "the arm must move"
+
+
+def test_latency_delays_what_the_drives_are_told_but_not_what_is_recorded():
+    prompt = Manifest(scene="gyroscope", steps=8, size=16, modalities=("rgb",), quality="draft", randomise=NOTHING)
+    late, delays = replace(prompt, randomise=replace(NOTHING, latency_s=0.4)), set()
+    for index in (1, 2, 4, 5):
+        episode, targets = record_episode(late, index).episode, world_of(late, index).targets.numpy()
+        told = [np.concatenate([np.tile(targets, (k, 1)), episode.actions[: len(episode) - k]]) for k in range(5)]
+        fits = [k for k in range(5) if np.array_equal(episode.state, replayed(late, index, told[k]))]
+        assert len(fits) == 1, fits
+        delays.add(fits[0])
+    assert len(delays) > 1, "the latency must differ between episodes"
+    np.testing.assert_array_equal(record_episode(prompt, index).episode.actions, episode.actions)
+
+
+def test_an_episode_is_the_same_whenever_it_is_recorded(recorded):
+    record_episode(ARM, 0)
+    again = record_episode(ARM, 1)
+    assert again.labels == recorded.labels
+    np.testing.assert_array_equal(again.episode.frames[CAMERA + "wrist"], recorded.episode.frames[CAMERA + "wrist"])
+
+
+def test_noise_is_on_pictures_and_never_on_labels(recorded):
+    clean = record_episode(replace(ARM, randomise=replace(ARM.randomise, image_noise=0.0)), 1)
+    difference = recorded.episode.frames[CAMERA + "front"].astype(float) - clean.episode.frames[CAMERA + "front"]
+    assert difference.std() == pytest.approx(0.02 * 255, rel=0.1)
+    assert clean.labels == recorded.labels
+
+
+def test_noise_is_on_the_state_in_its_units(recorded):
+    noisy = record_episode(replace(ARM, cameras=("front",), randomise=replace(ARM.randomise, state_noise=0.05)), 1)
+    assert (noisy.episode.state - recorded.episode.state).std() == pytest.approx(0.05, rel=0.3)
+
+
+def test_depth_and_camera_put_the_table_where_it_is(recorded):
+    labels = labels_of(recorded)
+    table = int(np.flatnonzero(labels["thing"] == "table")[0])
+    depth, shown = labels["front.depth"][3].astype(float), labels["front.segmentation"][3] == table
+    focal = 16.0 / np.tan(np.radians(labels["front.fov_y_deg"]) / 2.0)
+    column, row = np.meshgrid(np.arange(32) + 0.5 - 16.0, 16.0 - 0.5 - np.arange(32))
+    points = np.stack([column / focal * depth, row / focal * depth, -depth], axis=-1)[shown]
+    pose = labels["front.world_from_camera"][3]
+    heights = (points @ pose[:3, :3].T + pose[:3, 3])[:, 2]
+    assert shown.sum() > 100 and np.median(heights) == pytest.approx(TABLE_TOP_M, abs=1e-3) and heights.max() < TABLE_TOP_M + 2e-3
+
+
+def test_a_camera_that_rides_along_moves_with_its_body(recorded):
+    labels = labels_of(recorded)
+    hand = int(np.flatnonzero((labels["thing"] == "arm") & (labels["body"] == "hand"))[0])
+    held = np.linalg.inv(labels["world_from_body"][:, hand]) @ labels["wrist.world_from_camera"]
+    np.testing.assert_allclose(held, np.tile(held[:1], (8, 1, 1)), atol=1e-9)
+    assert np.ptp(labels["wrist.world_from_camera"][:, :3, 3], axis=0).max() > 0.005
+    assert np.ptp(labels["front.world_from_camera"], axis=0).max() == 0.0
+
+
+def test_random_motion_is_smooth_begins_at_rest_and_stays_in_reach():
+    world = world_of(ARM, 0)
+    actions, targets = smooth_actions(world, 200, 0.3, np.random.default_rng(0)), world.targets.numpy()
+    half = (world.spec.action_space.high - world.spec.action_space.low) / 2.0
+    np.testing.assert_array_equal(actions[0], targets)
+    away = np.abs(actions - targets) / half
+    assert 0.25 < away.max() <= 0.3 + 1e-6
+    assert (np.abs(np.diff(actions, axis=0)) / half).max() < 0.3 * 2 * 1.5 * 0.1 / 0.6 + 1e-6, "at most the slope of an eased step"
+
+
+def test_a_scene_without_drives_has_one_idle_action_and_no_state():
+    manifest = Manifest(scene="free_fall", steps=3, size=16, modalities=("rgb", "normals"))
+    found, world = record_episode(manifest, 0), world_of(manifest, 0)
+    assert (action_names(world), state_names(world)) == ((IDLE,), ())
+    assert found.episode.state is None and found.episode.actions.shape == (3, 1) and not found.episode.actions.any()
+    labels = labels_of(found)
+    assert labels["front.normals"].shape == (3, 16, 16, 3) and "front.depth" not in labels
