@@ -90,7 +90,7 @@ def publish(
 
 def table(rows: Sequence[Mapping[str, object]]) -> str:
     """Rows for a person to read."""
-    first, width = (max((len(str(one[column])) for one in rows), default=0) + 2 for column in ("subject", "metric"))
+    first, width = (max(len(str(one[column])) for one in [{column: column}, *rows]) + 2 for column in ("subject", "metric"))
     lines = [f"{'subject':<{first}}{'metric':<{width}}{'value':>12}  95 % interval"]
     for one in rows:
         interval = f"[{one['low']:,.3f}, {one['high']:,.3f}]  n = {one['n']}"
