@@ -70,6 +70,12 @@ def test_finished_seeds_are_not_measured_again():
     assert len(calls) == 2, "other settings are another measurement"
 
 
+def test_a_printed_table_is_as_wide_as_its_head():
+    short = rows.row("x", "us", "fps", Estimate(value=1.0, low=0.5, high=2.0, n=3), seeds=3, unit="1/s")
+    head, line = rows.table([short]).splitlines()
+    assert head.split()[:3] == ["subject", "metric", "value"] and head.index("metric") == line.index("fps")
+
+
 def test_at_least_one_seed():
     with pytest.raises(SystemExit):
         rows.parser("benchmarks.speed", "Speed.").parse_args(["--seeds", "0"])
