@@ -1,15 +1,16 @@
-"""armillary data (record | add | info | convert | merge | doctor): datasets made, looked at, and made right."""
+"""armillary data (record | add | info | convert | merge | export | doctor): datasets made, looked at, and made right."""
 
 from argparse import Namespace
 from dataclasses import asdict
 
+from armillary.cli import data_export
 from armillary.cli import options as shared
 from armillary.cli.console import Console
 
 
 def add(verbs) -> None:
     """Declare the verb and what it can do."""
-    parser = verbs.add_parser("data", help="record, add, look at, convert, merge and repair LeRobot datasets", allow_abbrev=False)
+    parser = verbs.add_parser("data", help="record, add, look at, convert, merge, export and repair LeRobot datasets", allow_abbrev=False)
     jobs = parser.add_subparsers(title="jobs", metavar="JOB", required=True)
     _add_record(jobs)
     job = shared.new_verb(jobs, "add", add_dataset, "validate a dataset and copy it into a library, with a hash of every file")
@@ -24,6 +25,7 @@ def add(verbs) -> None:
     job = shared.new_verb(jobs, "merge", merge_datasets, "write several datasets of one robot as one")
     job.add_argument("sources", nargs="+", metavar="SRC")
     job.add_argument("destination", metavar="DST")
+    data_export.add(jobs)
     job = shared.new_verb(jobs, "doctor", doctor, "find what is wrong with a dataset; --repair writes a correct copy")
     job.add_argument("path", metavar="PATH")
     job.add_argument(

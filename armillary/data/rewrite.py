@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,11 +12,13 @@ import pyarrow as pa
 
 from armillary import __version__
 from armillary.core.errors import DataError
-from armillary.core.storage import read_json, safe_join, write_json
-from armillary.data.card import write_card
+from armillary.core.storage import read_json, safe_join, write_json, write_text
+from armillary.data.card import CARD_FILE, card_text
 from armillary.data.dataset import Dataset
 from armillary.data.episode_files import EpisodeFiles, Incoming
+from armillary.data.labels import CARD_SECTION, MANIFEST_FILE, found_labels, label_path
 from armillary.data.meta_files import camera_like, with_bookkeeping, write_episodes, write_info, write_stats, write_tasks
+from armillary.data.metadata import read_metadata
 from armillary.data.report import EpisodeRecord, Quarantined
 from armillary.data.rows import as_stored
 from armillary.data.schema import BOOKKEEPING, NUMERIC, Feature
@@ -30,7 +33,7 @@ KEPT_FILES = ("meta/modality.json",)
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """An episode of the new dataset: from where it came, and whether every decoded frame is the same as there."""
+    """An episode of the new dataset: from where it came, whether every decoded frame is the same as there, whether labels came along."""
 
     index: int
     source: str
@@ -38,17 +41,20 @@ class Written:
     length: int
     frame_exact: bool
     note: str = ""
+    labels: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rewritten:
-    """The outcome of a rewrite. `already_there` means that an earlier run had finished the very same work."""
+    """The outcome of a rewrite. `already_there` means that an earlier run had finished the very same work; `dropped` says what beside the
+    episodes could not come along."""
 
     path: Path
     job: str
     episodes: tuple[Written, ...]
     left_out: tuple[Quarantined, ...]
     already_there: bool = False
+    dropped: tuple[str, ...] = ()
 
     @property
     def frame_exact(self) -> bool:
@@ -62,6 +68,11 @@ class Rewritten:
         lines = [f"{self.path}: {state}; {len(self.episodes)} episodes, {frames} frames, {exact} episodes frame-exact"]
         lines += [f"  episode {one.index} re-encoded: {one.note}" for one in self.episodes if one.note]
         lines += [f"  left out: {one}" for one in self.left_out]
+        bare = [str(one.index) for one in self.episodes if not one.labels]
+        if len(bare) < len(self.episodes):
+            without = f"; episodes without: {', '.join(bare)}" if bare else ""
+            lines.append(f"  labels of {len(self.episodes) - len(bare)} episodes carried along{without}")
+        lines += [f"  dropped: {one}" for one in self.dropped]
         return "\n".join(lines)
 
     def to_json(self) -> dict:
@@ -97,31 +108,45 @@ def rewrite(
             for source, record in _episodes(sources):
                 files.append(_incoming(source, record, features, number_of))
                 origins.append((source, record))
+                _carry_labels(source, record, folder, len(origins) - 1)
                 if progress:
                     progress(len(origins), total)
             rows = files.close()
         finally:
             files.abandon()
         written = [_written(number, *origin, files.carried(number)) for number, origin in enumerate(origins)]
-        result = Rewritten(path=destination, job=job, episodes=tuple(written), left_out=tuple(q for s in sources for q in s.quarantined))
+        result = Rewritten(
+            path=destination,
+            job=job,
+            episodes=tuple(written),
+            left_out=tuple(q for s in sources for q in s.quarantined),
+            dropped=_keep_manifest(origins, folder),
+        )
         write_tasks(folder, tasks)
         write_stats(folder, join_stats(files.stats))
         write_episodes(folder, 0, rows, files.stats)
         _keep_files(sources, folder)
         write_json(folder / PROVENANCE, provenance | {"made_by": f"armillary {__version__}", "result": _result_json(result)})
         write_info(folder, info.fps, info.robot_type, features, len(rows), sum(one.length for one in written), len(tasks))
-        write_card(folder, name=destination.name)
+        card = card_text(read_metadata(folder), name=destination.name)
+        write_text(folder / CARD_FILE, card + (CARD_SECTION if any(one.labels for one in written) else ""))
     return result
 
 
 def fingerprint(source: Dataset) -> str:
     """What a rewrite of this dataset depends on, as one hash."""
     seen = [[one.index, one.length, one.content_hash] for one in source.episodes] + [[one.index, one.reason] for one in source.quarantined]
-    return hashlib.sha256(json.dumps([source.info.version, source.info.fps, source.info.robot_type, seen]).encode()).hexdigest()
+    labels = [[one.index, path.stat().st_size] for one in source.episodes if (path := found_labels(source.path, one.index)) is not None]
+    facts = [source.info.version, source.info.fps, source.info.robot_type, seen] + ([labels] if labels else [])
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _result_json(result: Rewritten) -> dict:
-    return {"episodes": [asdict(one) for one in result.episodes], "left_out": [asdict(one) for one in result.left_out]}
+    return {
+        "episodes": [asdict(one) for one in result.episodes],
+        "left_out": [asdict(one) for one in result.left_out],
+        "dropped": list(result.dropped),
+    }
 
 
 def _known(destination: Path, provenance: Mapping) -> Rewritten | None:
@@ -131,9 +156,11 @@ def _known(destination: Path, provenance: Mapping) -> Rewritten | None:
             return None
         episodes = tuple(Written(**one) for one in found["result"]["episodes"])
         left_out = tuple(Quarantined(**one) for one in found["result"]["left_out"])
+        dropped = tuple(str(one) for one in found["result"].get("dropped", ()))
     except (DataError, OSError, KeyError, TypeError):
         return None
-    return Rewritten(path=destination, job=provenance["job"], episodes=episodes, left_out=left_out, already_there=True)
+    job = provenance["job"]
+    return Rewritten(path=destination, job=job, episodes=episodes, left_out=left_out, already_there=True, dropped=dropped)
 
 
 def _episodes(sources: Sequence[Dataset]) -> Iterator[tuple[Dataset, EpisodeRecord]]:
@@ -215,6 +242,7 @@ def _written(number: int, source: Dataset, record: EpisodeRecord, carried: Mappi
         length=record.length,
         frame_exact=all(one.frame_exact for one in carried.values()),
         note="; ".join(notes),
+        labels=found_labels(source.path, record.index) is not None,
     )
 
 
@@ -223,3 +251,24 @@ def _keep_files(sources: Sequence[Dataset], folder: Path) -> None:
         texts = [safe_join(one.path, file).read_bytes() if (one.path / file).is_file() else None for one in sources]
         if texts[0] is not None and all(text == texts[0] for text in texts):
             (folder / file).write_bytes(texts[0])
+
+
+def _carry_labels(source: Dataset, record: EpisodeRecord, folder: Path, number: int) -> None:
+    """Labels belong to pictures row by row: no rewrite leaves out, adds or scales a picture, so they still hold."""
+    labels = found_labels(source.path, record.index)
+    if labels is not None:
+        copy = label_path(folder, number)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copyfile(labels, copy)
+
+
+def _keep_manifest(origins: Sequence[tuple[Dataset, EpisodeRecord]], folder: Path) -> tuple[str, ...]:
+    """Copy the manifest that a simulated dataset was made from, if episodes are still numbered as in it; what could not be kept."""
+    source = origins[0][0]
+    same = all(one is source and record.index == number for number, (one, record) in enumerate(origins))
+    manifests = {one.path for one, _ in origins if (one.path / MANIFEST_FILE).is_file()}
+    if manifests and not same:
+        return (f"{MANIFEST_FILE}, in which episodes have other numbers: it stays with the dataset that was simulated",)
+    if manifests:
+        shutil.copyfile(safe_join(source.path, MANIFEST_FILE), folder / MANIFEST_FILE)
+    return ()

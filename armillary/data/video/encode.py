@@ -42,7 +42,7 @@ def _write(path: Path, frames: UInt8[np.ndarray, "t h w 3"], fps: float | int, g
         stream.codec_context.time_base = 1 / rate
         stream.codec_context.flags |= 0x00800000  # AV_CODEC_FLAG_BITEXACT: no encoder version in the stream
         # mbtree: with it, one encode in a hundred or so of small pictures (32, 48 pixels) came out with other bytes (docs/LOG.md)
-        stream.options = {"crf": str(crf), "preset": "medium", "bf": "0", "mbtree": "0"}
+        stream.options = {"crf": str(crf), "preset": "veryfast", "bf": "0", "mbtree": "0"}
         for number, picture in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             frame.pts, frame.time_base = number, 1 / rate

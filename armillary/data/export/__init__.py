@@ -1,0 +1,1 @@
+"""Labelled episodes in the formats of others: COCO, BOP, WebDataset."""
