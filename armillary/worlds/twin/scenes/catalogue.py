@@ -7,6 +7,7 @@ import numpy as np
 from armillary.core import ConfigError
 from armillary.worlds.twin.scene import Scene
 from armillary.worlds.twin.scenes import physics
+from armillary.worlds.twin.scenes.kitchen import kitchen
 from armillary.worlds.twin.scenes.road import road
 from armillary.worlds.twin.scenes.rooms import rooms
 from armillary.worlds.twin.scenes.tabletop import tabletop
@@ -21,7 +22,13 @@ PHYSICS: dict[str, Callable[[np.random.Generator], Scene]] = {
     "seesaw": physics.seesaw,
     "gyroscope": physics.gyroscope,
 }
-SCENES: dict[str, Callable[[np.random.Generator], Scene]] = {"tabletop": tabletop, "rooms": rooms, "road": road, **PHYSICS}
+SCENES: dict[str, Callable[[np.random.Generator], Scene]] = {
+    "tabletop": tabletop,
+    "kitchen": kitchen,
+    "rooms": rooms,
+    "road": road,
+    **PHYSICS,
+}
 
 
 def build(name: str, seed: int) -> Scene:

@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 
 from armillary.worlds.twin.asset import Asset
+from armillary.worlds.twin.mass import mass_matrix
 from armillary.worlds.twin.objects.families import FAMILIES, names
 from armillary.worlds.twin.objects.materials import Colour, bright, material, several, wooden
 from armillary.worlds.twin.objects.parts import box, globe, one_body, rod, soft_box
 from armillary.worlds.twin.pose import Pose
-from armillary.worlds.twin.scene import Placed, Scene
+from armillary.worlds.twin.scene import EARTH, Placed, Scene
 from armillary.worlds.twin.scenes.machines import gyroscope_of, seesaw_of
 from armillary.worlds.twin.scenes.stage import fixed, four_cameras, ground, lights, loose, welded, yawed
 
@@ -147,11 +148,22 @@ def seesaw(rng: np.random.Generator) -> Scene:
 
 
 def gyroscope(rng: np.random.Generator) -> Scene:
-    """A wheel on one end of an arm, which is held by its other end alone and free to turn; the wheel is spun up and does not drop."""
+    """A wheel on one end of an arm, which is held by its other end alone and free to turn; the wheel spins, and so the arm goes round at
+    the rate at which it neither drops nor nods."""
     asset = gyroscope_of(float(rng.uniform(0.055, 0.070)), float(rng.uniform(260.0, 340.0)), bright(rng))
     place = yawed(0.0, 0.0, 0.0, float(rng.uniform(-math.pi, math.pi)))
-    scene = _scene("gyroscope", (fixed("gyroscope", asset, place),), at=(0.0, 0.0, 0.20), distance=0.8)
+    spin = asset.joint("spin").drive.target
+    thing = replace(fixed("gyroscope", asset, place), speeds=(("spin", spin), ("turn", precession(asset, spin))))
+    scene = _scene("gyroscope", (thing,), at=(0.0, 0.0, 0.20), distance=0.8)
     return replace(scene, integrator="runge-kutta")  # the wheel turns 0.6 rad in a substep
+
+
+def precession(asset: Asset, spin: float) -> float:
+    """How fast (rad/s) a level gyroscope of `machines.gyroscope_of` goes round: the torque of its weight over its wheel's momentum."""
+    masses = {name: mass_matrix(asset, asset.body(name)) for name in ("arm", "wheel")}
+    levers = {name: asset.body(name).pose.position[0] + float(centre[0]) for name, (_, centre, _) in masses.items()}
+    torque = -EARTH[2] * sum(mass * levers[name] for name, (mass, _, _) in masses.items())
+    return torque / (float(masses["wheel"][2][0, 0]) * spin)
 
 
 def block(size: tuple[float, float, float], colour: Colour, *, substance: str = "wood") -> Asset:
