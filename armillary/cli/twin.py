@@ -1,9 +1,10 @@
-"""armillary twin (check, preview): digital twins, from assets that are ready for simulation to scenes."""
+"""armillary twin (check, preview, calibrate): digital twins, from assets that are ready for simulation to scenes."""
 
 from argparse import Namespace
 from dataclasses import asdict
 
 from armillary.cli import options as shared
+from armillary.cli import twin_calibrate
 from armillary.cli.console import Console
 
 WRONG_DATA = 3
@@ -11,7 +12,7 @@ WRONG_DATA = 3
 
 def add(verbs) -> None:
     """Declare the verb and what it can do."""
-    parser = verbs.add_parser("twin", help="check and mend the assets of digital twins, look at scenes", allow_abbrev=False)
+    parser = verbs.add_parser("twin", help="check, mend and calibrate digital twins, look at scenes", allow_abbrev=False)
     jobs = parser.add_subparsers(title="jobs", metavar="JOB", required=True)
     epilog = (
         "Exit code: 0 without errors (warnings may be left), 3 with errors. armillary/worlds/twin/readiness.py has the score's formula."
@@ -22,10 +23,14 @@ def add(verbs) -> None:
     job.add_argument("file", metavar="FILE", help="OpenUSD (.usda, .usdc, .usdz), MJCF (.xml) or URDF")
     job.add_argument("--fix", metavar="OUT", help="write a copy with what is missing estimated from geometry and a material table")
     job = shared.new_verb(jobs, "preview", preview, "one picture of every camera of scenes, to look at")
-    job.add_argument("scene", metavar="SCENE", nargs="*", help="tabletop, rooms, road, dominoes, ... (default: all)")
+    job.add_argument(
+        "scene", metavar="SCENE", nargs="*", help="tabletop, kitchen, rooms, road, dominoes, ... (default: all, and every randomiser)"
+    )
     job.add_argument("--out", required=True, metavar="FILE", help="the picture that is written, .png")
     job.add_argument("--seed", type=int, default=0, help="which of a scene's layouts (default 0)")
+    job.add_argument("--randomisers", action="store_true", help="also what each randomiser makes of the named scenes")
     job.add_argument("--quality", default="fine", help="draft, fast or fine (default fine)")
+    twin_calibrate.add(jobs)
 
 
 def check(options: Namespace, console: Console) -> int:
@@ -72,9 +77,10 @@ def preview(options: Namespace, console: Console) -> int:
     from armillary.worlds.twin.scenes.catalogue import SCENES
 
     out, scenes = Path(options.out), options.scene or list(SCENES)
+    randomised = ["tabletop"] if not options.scene else scenes if options.randomisers else []
     if out.suffix != ".png":
         raise ConfigError(f"--out must be a .png file, received {options.out}")
-    sheet = contact_sheet(scenes, seed=options.seed, quality=options.quality)
+    sheet = contact_sheet(scenes, seed=options.seed, quality=options.quality, randomised=randomised)
     if not options.dry_run:
         write_atomically(out, lambda path: Image.fromarray(sheet).save(path, format="PNG"))
     value = {"out": None if options.dry_run else str(out), "scenes": list(scenes), "height": sheet.shape[0], "width": sheet.shape[1]}

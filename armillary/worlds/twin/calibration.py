@@ -105,12 +105,38 @@ def calibrate(
     return Calibrated(scene=scene, found=found, misfit=float(np.sqrt((left**2).mean())), simulations=residuals.count)
 
 
+def visible(
+    scene: Scene,
+    unknowns: Sequence[Unknown],
+    recordings: Sequence[Recording],
+    *,
+    seconds_per_step: float = 0.05,
+) -> tuple[Unknown, ...]:
+    """Those of the unknowns that the recordings could tell, were each the only one: taken from one end of its range to the other it moves
+    the twin by so much that the range would become an interval of less than half its width. Errors as of `calibrate`."""
+    unknowns = tuple(unknowns)
+    priors = _priors(scene, unknowns)
+    residuals = _Residuals(scene, unknowns, recordings, seconds_per_step)
+    start, found = np.array([_share(prior, prior.value) for prior in priors]), []
+    for number, unknown in enumerate(unknowns):
+        ends = [np.where(np.arange(len(start)) == number, end, start) for end in (0.0, 1.0)]
+        change = residuals(ends[1]) - residuals(ends[0])
+        if float(np.linalg.norm(change)) > 4.0 * Z95:  # an interval is 2 Z95 / |change| of the range wide
+            found.append(unknown)
+    return tuple(found)
+
+
+def blind_world(scene: Scene, seconds_per_step: float) -> TwinWorld:
+    """The scene as a world of which nobody wants pictures, whether or not it has a camera."""
+    seen = scene if scene.cameras else replace(scene, cameras=(_NOWHERE_TO_LOOK,))
+    return TwinWorld(seen, seconds_per_step=seconds_per_step)
+
+
 class _Residuals:
     """Simulated minus recorded, in units of the noise, of all recordings one after the other, for unknowns as shares of their ranges."""
 
     def __init__(self, scene: Scene, unknowns: tuple[Unknown, ...], recordings: Sequence[Recording], seconds_per_step: float):
-        seen = scene if scene.cameras else replace(scene, cameras=(_NOWHERE_TO_LOOK,))
-        world = TwinWorld(seen, seconds_per_step=seconds_per_step)
+        world = blind_world(scene, seconds_per_step)
         self._priors, self._tunable = _priors(scene, unknowns), Tunable(world.compiled, unknowns)
         self._replays = [Replay(world, recording) for recording in recordings]
         self.count = 0
@@ -128,7 +154,7 @@ def _priors(scene: Scene, unknowns: tuple[Unknown, ...]) -> list[Quantity]:
 
 
 def _refuse_too_few(recordings: Sequence[Recording], unknowns: tuple[Unknown, ...]) -> None:
-    numbers = sum(one.positions.size + (0 if one.turns is None else one.turns.size // 3) for one in recordings)
+    numbers = sum(one.numbers() for one in recordings)
     if numbers < len(unknowns) + FEWEST:
         raise DataError(
             f"{len(unknowns)} unknowns need at least {len(unknowns) + FEWEST} recorded numbers, received {numbers} in {len(recordings)} "

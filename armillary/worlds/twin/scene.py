@@ -14,12 +14,14 @@ INTEGRATORS = ("implicit", "runge-kutta")
 @dataclass(frozen=True, kw_only=True)
 class Placed:
     """An asset in a scene, `pose` being world_from_asset. If it `moves`, a root body that no joint holds may fly freely; otherwise it is
-    fixed to the world. In the scene its bodies are called `name/body`, and so are its joints."""
+    fixed to the world. In the scene its bodies are called `name/body`, and so are its joints. `speeds`: how fast hinges (rad/s) and
+    slides (m/s) of the asset go at the start; the others rest."""
 
     name: str
     asset: Asset
     pose: Pose = Pose()
     moves: bool = False
+    speeds: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,16 +72,15 @@ def read_joint(prim: Usd.Prim, metres: float, kilograms: float, notes: Notes) ->
         return None
     if min(joint.GetBreakForceAttr().Get(), joint.GetBreakTorqueAttr().Get()) < _ENDLESS:
         notes.add(prim.GetPath(), "a joint that breaks; here it holds")
-    limits, kind = _limits(prim, freedom, metres, notes)
     # one unit of a force (or torque) for one unit of motion, and of the joint's own inertia
     turning = freedom.kind != "slide"
     force = kilograms * metres * (metres if turning else 1.0)
     motion = 1 / _DEGREES if turning else metres
     return Found(
         prim=prim,
-        kind=kind,
+        kind=freedom.kind,
         ends=ends,
-        limits=limits,
+        limits=_limits(prim, freedom, metres, notes),
         damping=_own(prim, "damping", {"newton:damping": force / motion, "mjc:damping": force * (1 if turning else 1 / metres)}, notes),
         friction=_own(prim, "friction", {"newton:friction": force, "mjc:frictionloss": force}, notes),
         armature=_own(
@@ -109,10 +108,11 @@ def _freedom(prim: Usd.Prim, notes: Notes) -> _Freedom | None:
 
 
 def _generic(prim: Usd.Prim, notes: Notes) -> _Freedom | None:
-    """A joint of six freedoms, each of which may be limited, or locked by a lower limit above the upper one."""
+    """A joint of six freedoms, each of which may be limited, or locked: by a lower limit above the upper one, or by two limits at 0."""
     ends = {name: tuple(prim.GetAttribute(f"limit:{name}:physics:{end}").Get() for end in ("low", "high")) for name in _limited(prim)}
     limits = {name: (low, high) for name, (low, high) in ends.items() if low > -_ENDLESS or high < _ENDLESS}
-    free = [name for name in (*_SLIDES, *_TURNS) if name not in limits or limits[name][0] <= limits[name][1]]
+    locked = {name for name, (low, high) in limits.items() if low > high or low == high == 0}
+    free = [name for name in (*_SLIDES, *_TURNS) if name not in locked]
     if prim.GetTypeName() == "PhysicsJoint" and "distance" not in limits:
         if not free:
             return _Freedom("fixed")
@@ -149,30 +149,28 @@ def _ends(joint: UsdPhysics.Joint, axis: Pose, notes: Notes) -> tuple[End, End] 
     return found[0], found[1]
 
 
-def _limits(prim: Usd.Prim, freedom: _Freedom, metres: float, notes: Notes) -> tuple[tuple[Quantity, Quantity] | None, str]:
-    """The limits, and the kind: a lower limit above the upper one locks a joint."""
+def _limits(prim: Usd.Prim, freedom: _Freedom, metres: float, notes: Notes) -> tuple[Quantity, Quantity] | None:
+    """As the file has them: a lower one above the upper one locks an axis of a joint of six freedoms, but is a fault of any other joint,
+    for `twin check` to find."""
     path, unit = prim.GetPath(), metres if freedom.kind == "slide" else 1 / _DEGREES
     if not freedom.low or not prim.GetAttribute(freedom.low) or not prim.GetAttribute(freedom.high):
         low, high = kept(prim, "lower_limit", notes), kept(prim, "upper_limit", notes)
-        return (None if low is None or high is None else (low, high)), freedom.kind
+        return None if low is None or high is None else (low, high)
     low, high = (float(prim.GetAttribute(name).Get()) for name in (freedom.low, freedom.high))
     if freedom.kind == "ball":
         if low < 0 and high < 0:
-            return None, "ball"
+            return None
         if low != high:
             notes.add(path, f"a ball joint's cone of {low:g} by {high:g} degrees: only round ones are taken over, so it has no limit here")
-            return None, "ball"
+            return None
         lower = kept(prim, "lower_limit", notes) or Quantity(0.0, "datasheet")
-        return (lower, quantity(prim, "upper_limit", high * unit, notes)), "ball"
-    if low > high:
-        notes.add(path, f"a lower limit of {low:g} above the upper one of {high:g} locks the joint: it is fixed here")
-        return None, "fixed"
+        return lower, quantity(prim, "upper_limit", high * unit, notes)
     if low <= -_ENDLESS and high >= _ENDLESS:
-        return None, freedom.kind
+        return None
     if low <= -_ENDLESS or high >= _ENDLESS:
         notes.add(path, f"a limit on one side only ({low:g} to {high:g}): it has none here")
-        return None, freedom.kind
-    return (quantity(prim, "lower_limit", low * unit, notes), quantity(prim, "upper_limit", high * unit, notes)), freedom.kind
+        return None
+    return quantity(prim, "lower_limit", low * unit, notes), quantity(prim, "upper_limit", high * unit, notes)
 
 
 def _drive(prim: Usd.Prim, freedom: _Freedom, force: float, motion: float, notes: Notes) -> Drive | None:

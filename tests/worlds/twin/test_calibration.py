@@ -12,10 +12,10 @@ pytest.importorskip("cma", reason="twins need the extra of that name")
 
 from armillary.core import ConfigError, DataError, Prompt, WorldError
 from armillary.worlds.twin import calibration
-from armillary.worlds.twin.asset import Asset, Body, Drive, Inertia, Joint, Shape
-from armillary.worlds.twin.calibration import calibrate
+from armillary.worlds.twin.asset import Asset, Body, Drive, Inertia, Joint, Material, Shape
+from armillary.worlds.twin.calibration import calibrate, visible
 from armillary.worlds.twin.calibration_recording import Recording, Replay
-from armillary.worlds.twin.calibration_unknown import Tunable, Unknown
+from armillary.worlds.twin.calibration_unknown import Tunable, Unknown, candidates
 from armillary.worlds.twin.geometry import Box, Sphere
 from armillary.worlds.twin.mujoco_compile import compile_scene
 from armillary.worlds.twin.pose import Pose
@@ -190,7 +190,7 @@ def test_the_interval_of_a_weight_on_a_spring_is_the_one_of_the_closed_form():
 
 
 def jumble() -> tuple[Scene, dict[Unknown, float]]:
-    """Every kind of unknown at once, one body with an inertia of its own."""
+    """Every kind of unknown at once, one body with an inertia of its own, one of two materials, and a ball joint."""
     scene = table()
     ball = scene.thing("ball")
     body = replace(ball.asset.bodies[0], inertia=Inertia((known(0.002),) * 3))
@@ -199,7 +199,24 @@ def jumble() -> tuple[Scene, dict[Unknown, float]]:
     shoulder = replace(arm.asset.joint("shoulder"), damping=known(0.1))
     scene = scene.with_thing(replace(arm, asset=replace(arm.asset, joints=(shoulder, arm.asset.joint("elbow")))))
     values = {("mass", "cube/body"): 2.3, ("mass", "ball/body"): 0.4, ("friction", "cube/stuff"): 0.8}
-    values |= {("restitution", "ball/stuff"): 0.7, ("damping", "arm/shoulder"): 0.9}
+    values |= {("restitution", "ball/stuff"): 0.7, ("damping", "arm/shoulder"): 0.9, ("stiffness", "arm/shoulder"): 55.0}
+    values |= {("armature", "arm/elbow"): 0.02, ("density", "arm/stuff"): 900.0, ("density", "mallet/head"): 3000.0}
+    values |= {("damping", "mallet/ball"): 0.4}
+    shapes = (
+        Shape(name="handle", geometry=Box((0.02, 0.03, 0.2)), material="handle"),
+        Shape(name="head", geometry=Box((0.1, 0.05, 0.04)), pose=Pose.about((1.0, 0.0, 1.0), 0.4, (0.03, 0.0, 0.2)), material="head"),
+    )
+    materials = (Material(name="handle", density=known(600.0)), Material(name="head", density=known(1000.0)))
+    mallet = Asset(
+        name="mallet",
+        bodies=(Body(name="mallet", shapes=shapes),),
+        joints=(Joint(name="ball", kind="ball", child="mallet", damping=known(0.1)),),
+        materials=materials,
+    )
+    elbow = replace(arm.asset.joint("elbow"), armature=known(0.01))
+    arm = scene.thing("arm")
+    scene = scene.with_thing(replace(arm, asset=replace(arm.asset, joints=(arm.asset.joint("shoulder"), elbow))))
+    scene = scene.with_thing(Placed(name="mallet", asset=mallet, pose=Pose((1.5, 0.0, 1.0))))
     return scene, {Unknown(*key): value for key, value in values.items()}
 
 
@@ -218,11 +235,60 @@ def test_changing_the_model_in_place_is_compiling_anew():
     assert tuned.model.stat.meaninertia == pytest.approx(fresh.model.stat.meaninertia, rel=1e-9)
 
 
+def test_joints_alone_tell_what_their_bodies_would():
+    """A hinge's angles, and a start that is given by them."""
+    actions = np.where(np.arange(30) < 10, 0.5, 0.0)[:, None]
+    seen_turning = seen(door(known(0.2)), "door/leaf", actions, noise_rad=1e-9, noise_m=1e-9)
+    angles = np.unwrap(np.arctan2(seen_turning.turns[:, 0, 1, 0], seen_turning.turns[:, 0, 0, 0]))[:, None]
+    twin, draw = door(between(0.05, 0.8, 1.0)), np.random.default_rng(3)
+    noisy = angles + 0.01 * draw.standard_normal(angles.shape)
+    recording = Recording(actions=actions, joints=("door/hinge",), angles=noisy, noise_m=0.001, noise_rad=0.01)
+    assert recording.numbers() == 30 and recording.rows(7).angles.shape == (7, 1)
+    (found,) = calibrate(twin, [Unknown("damping", "door/hinge")], [recording], np.random.default_rng(1)).found
+    assert found.value == pytest.approx(0.2, rel=0.05) and found.low < 0.2 < found.high
+    truly = Replay(TwinWorld(door(known(0.2)), seconds_per_step=STEP_S), recording)
+    assert not truly.slides.any() and np.abs(truly.off().angles - (angles - noisy)).max() < 1e-6
+
+
+def test_what_recordings_can_tell_is_visible():
+    """A block that slides shows its friction and not its mass; a range too narrow to be halved is not worth a look."""
+    recording = seen(slope(known(0.3)), "block/body", rest(15))
+    twin = slope(between(0.1, 0.3, 0.6), between(0.5, 1.0, 2.0))
+    assert visible(twin, [MASS, FRICTION], [recording], seconds_per_step=STEP_S) == (FRICTION,)
+    recording = seen(slope(known(0.3)), "block/body", rest(8), noise_m=0.02)
+    (found,) = calibrate(twin, [FRICTION], [recording], np.random.default_rng(0)).found
+    for share, tells in ((1.0, False), (4.5, True)):
+        half = share * (found.high - found.low) / 2
+        narrow = put(twin, {FRICTION: between(0.3 - half, 0.3, 0.3 + half)})
+        assert bool(visible(narrow, [FRICTION], [recording], seconds_per_step=STEP_S)) == tells
+
+
+def test_candidates_are_what_has_a_range_and_can_be():
+    scene, _ = jumble()
+    assert candidates(scene, ["cube"]) == (Unknown("mass", "cube/body"), Unknown("friction", "cube/stuff"))
+    assert [str(one) for one in candidates(scene, ["arm"])] == [
+        "density of arm/stuff",
+        "damping of arm/shoulder",
+        "armature of arm/elbow",
+        "stiffness of arm/shoulder",
+    ]
+    assert candidates(put(scene, {Unknown("mass", "cube/body"): between(0.0, 1.0, 2.0)}), ["cube"]) == (Unknown("friction", "cube/stuff"),)
+
+
+def test_a_replay_starts_as_fast_as_the_world_does():
+    scene, _ = jumble()
+    recording = seen(scene, "arm/lower", np.zeros((2, 2)), noise_m=1e-9)
+    world = TwinWorld(scene, seconds_per_step=STEP_S)
+    start = world.start(Prompt(), torch.Generator()).physics[0].numpy()
+    model = world.compiled.model
+    np.testing.assert_array_equal(Replay(world, recording)._speeds, start[1 + model.nq : 1 + model.nq + model.nv])
+
+
 def test_a_replay_moves_as_the_world_does():
     scene, _ = jumble()
     actions = np.random.default_rng(0).uniform(-3.0, 3.0, (12, 2))  # beyond the bounds at times
     recording = seen(scene, "arm/lower", actions, noise_m=1e-12, noise_rad=1e-12)
-    positions, turns = Replay(TwinWorld(scene, seconds_per_step=STEP_S), recording).poses()
+    positions, turns, _ = Replay(TwinWorld(scene, seconds_per_step=STEP_S), recording).poses()
     np.testing.assert_allclose(positions, recording.positions, atol=1e-10)
     np.testing.assert_allclose(turns, recording.turns, atol=1e-10)
 
@@ -235,7 +301,7 @@ def test_student_quantiles_are_those_of_the_tables():
 @pytest.mark.parametrize(
     ("kind", "name", "message"),
     [
-        ("colour", "block/body", "must be one of mass, friction, restitution, damping, received 'colour'"),
+        ("colour", "block/body", "must be one of mass, density, friction, restitution, damping, armature, stiffness, received 'colour'"),
         ("mass", "block", "needs a name like 'thing/body', received 'block'"),
         ("mass", "brick/body", "has no thing 'brick'; it has ground, block"),
         ("mass", "block/lid", "has no body 'lid'; it has 'body'"),
@@ -271,12 +337,16 @@ GOOD = {"actions": np.zeros((8, 1)), "bodies": ("door/leaf",), "positions": np.z
         ({"positions": np.zeros((7, 1, 3))}, r"needs positions of shape \(8, 1, 3\), received \(7, 1, 3\)"),
         ({"positions": np.zeros((8, 2, 3))}, r"needs positions of shape \(8, 1, 3\), received \(8, 2, 3\)"),
         ({"turns": np.zeros((8, 1, 2, 3)), "noise_rad": 0.1}, r"needs turns of shape \(8, 1, 3, 3\), received \(8, 1, 2, 3\)"),
-        ({"noise_rad": 0.1}, "has turns and their noise_rad or neither"),
+        ({"noise_rad": 0.1}, "has turns or joints and their noise_rad or neither"),
         ({"positions": np.where(np.arange(24) == 10, np.nan, 0.0).reshape(8, 1, 3)}, "positions must be finite, but row 3 is not"),
         ({"actions": np.where(np.arange(8) == 5, np.inf, 0.0)[:, None]}, "actions must be finite, but row 5 is not"),
         ({"noise_m": 0.0}, "noise_m must be above 0, received 0.0"),
         ({"actions": np.zeros((1, 1)), "positions": np.zeros((1, 1, 3))}, "two rows or more"),
         ({"layout": {"door/hinge": "random"}}, "in numbers, received"),
+        ({"joints": ("door/hinge",), "noise_rad": 0.1}, r"needs angles of shape \(8, 1\), received none"),
+        ({"joints": ("door/hinge",), "angles": np.zeros((8, 1))}, "has turns or joints and their noise_rad or neither"),
+        ({"angles": np.zeros((8, 0))}, r"needs angles of shape \(8, 0\)"),
+        ({"bodies": (), "positions": None}, "a body or joint, received .* 0 bodies and 0 joints"),
     ],
 )
 def test_a_recording_with_a_fault_is_refused(change, message):
@@ -288,6 +358,11 @@ def test_a_recording_with_a_fault_is_refused(change, message):
     ("change", "error", "message"),
     [
         ({"bodies": ("door/knob",)}, DataError, "has body 'door/knob', the scene has not; its bodies: door/leaf"),
+        (
+            {"joints": ("door/lock",), "angles": np.zeros((8, 1)), "noise_rad": 0.1},
+            DataError,
+            "has joint 'door/lock', the scene has not; its hinges and slides: door/hinge",
+        ),
         ({"actions": np.zeros((8, 3))}, DataError, "has 3 numbers an action, the scene's drives are door/hinge"),
         ({"layout": {"door/lock": 1.0}}, WorldError, "layout has no 'door/lock'"),
         ({"actions": np.zeros((3, 1)), "positions": np.zeros((3, 1, 3))}, DataError, "at least 11 recorded numbers, received 9 in 1"),
