@@ -10,7 +10,7 @@ import pytest
 
 from armillary.core import ArmillaryError, ConfigError, DataError
 from armillary.studies import processes
-from armillary.studies.processes import in_order
+from armillary.studies.processes import Pieces, in_order
 
 
 def note(folder: Path, piece: int) -> int:
@@ -54,6 +54,17 @@ def test_a_piece_that_kills_every_process_is_given_up(tmp_path, monkeypatch):
     with pytest.raises(ArmillaryError, match="2 processes died of piece 0, the last with exit code -9"):
         list(in_order(partial(die_always, tmp_path), 1, 2))
     assert begun(tmp_path) == ["0-0", "0-1"]
+
+
+def test_pieces_are_begun_in_order_only_so_far_ahead_and_a_lost_one_comes_first():
+    pieces = Pieces(9, 2)
+    assert [pieces.begin() for _ in range(5)] == [0, 1, 2, 3, None], "two for each of two workers"
+    pieces.done(1, "one")
+    assert not pieces.ready
+    pieces.done(0, "zero")
+    assert [pieces.ready and pieces.take() for _ in range(3)] == ["zero", "one", False]
+    pieces.lost(2, "a signal")
+    assert [pieces.begin() for _ in range(4)] == [2, 4, 5, None]
 
 
 def test_one_worker_is_this_process():
