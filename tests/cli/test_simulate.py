@@ -1,5 +1,6 @@
 """`armillary simulate` as a person uses it: what it prints, writes, refuses and returns."""
 
+import importlib.util
 import json
 
 import pytest
@@ -44,6 +45,25 @@ def test_a_person_is_told_what_was_made_and_what_is_next(made, tmp_path, capsys)
 def test_a_dry_run_writes_nothing(tmp_path, capsys):
     assert run("simulate", "gyroscope", "--out", tmp_path / "data", "--dry-run") == 0
     assert "would simulate 10 episodes of 50 pictures of gyroscope" in capsys.readouterr().out
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the extra `ray`")
+def test_ray_writes_the_same_bytes_and_stdout_is_one_value(made, tmp_path, capfd):
+    out = tmp_path / "data"
+    found = run_json(capfd, "simulate", "--manifest", made / "simulation.json", "--out", out, "--workers", 2, "--ray")
+    assert found["workers"] == 2
+    files = [path.relative_to(made) for path in sorted(made.rglob("*")) if path.is_file()]
+    assert files == [path.relative_to(out) for path in sorted(out.rglob("*")) if path.is_file()] and len(files) > 8
+    assert all((made / file).read_bytes() == (out / file).read_bytes() for file in files)
+
+
+@pytest.mark.parametrize("words", [("--ray",), ("--ray-address", "127.0.0.1:6379")])
+@pytest.mark.parametrize("dry", [True, False])
+def test_where_ray_is_missing_the_command_that_installs_it_is_told(words, dry, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("armillary.studies.ray_processes.find_spec", lambda name: None)
+    assert run("simulate", "gyroscope", "--out", tmp_path / "data", *words, *(["--dry-run"] if dry else [])) == 2
+    assert 'pip install -e ".[ray]"' in capsys.readouterr().err
     assert not (tmp_path / "data").exists()
 
 

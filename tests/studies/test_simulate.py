@@ -14,10 +14,11 @@ import pytest
 from armillary.core import ConfigError, StorageError
 from armillary.data.dataset import open_dataset
 from armillary.data.doctor import examine
+from armillary.data.labels import LABELS_FOLDER, label_path
 
 pytest.importorskip("mujoco", reason="twins need the extra of that name")
 
-from armillary.studies.simulate import LABELS_FOLDER, MANIFEST_FILE, label_path, simulate
+from armillary.studies.simulate import MANIFEST_FILE, simulate
 from armillary.worlds.twin.manifest import Manifest, read_manifest
 from armillary.worlds.twin.record import CAMERA, record_episode
 from tests.data import lerobot_reader

@@ -10,6 +10,7 @@ from armillary.core import DataError
 from armillary.worlds.twin.geometry import Geometry
 from armillary.worlds.twin.pose import Pose
 from armillary.worlds.twin.quantity import Quantity
+from armillary.worlds.twin.texture import Texture
 
 ROLES = ("visual", "collider", "both")
 JOINTS = ("fixed", "hinge", "slide", "ball", "free")
@@ -27,6 +28,7 @@ class Material:
     restitution: Quantity | None = None  # share of speed kept in a bounce, 0 to 1
     roughness: float = 0.6
     metallic: float = 0.0
+    texture: Texture | None = None  # a pattern of `colour` and a second one
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,13 @@ from armillary.core import DataError
 from armillary.worlds.twin.asset import Asset
 from armillary.worlds.twin.glb_write import write_glb
 from armillary.worlds.twin.mjcf_read import read_mjcf
+from armillary.worlds.twin.mjcf_write import write_mjcf
 from armillary.worlds.twin.urdf_read import read_urdf
 from armillary.worlds.twin.usd_read import read_usd
 from armillary.worlds.twin.usd_write import write_usd
 
 READ = (".usd", ".usda", ".usdc", ".usdz", ".xml", ".urdf")
-WRITTEN = (".usda", ".usdc", ".usdz", ".glb")
+WRITTEN = (".usda", ".usdc", ".usdz", ".xml", ".glb")
 
 
 def load_asset(path: Path) -> Asset:
@@ -28,12 +29,17 @@ def load_asset(path: Path) -> Asset:
 
 
 def save_asset(asset: Asset, path: Path) -> None:
-    """Write an OpenUSD or a GLB file, whole or not at all. DataError if the suffix is none of WRITTEN, or nothing is drawn (.glb)."""
+    """Write an OpenUSD, an MJCF (.xml) or a GLB file, whole or not at all.
+
+    DataError if the suffix is none of WRITTEN, a moving body's mass is unknown (.xml), or nothing is drawn (.glb).
+    """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in WRITTEN:
         raise DataError(f"{path}: assets are written to {', '.join(WRITTEN)} files, received {path.suffix!r}")
     if suffix == ".glb":
         write_glb(asset, path)
+    elif suffix == ".xml":
+        write_mjcf(asset, path)
     else:
         write_usd(asset, path)

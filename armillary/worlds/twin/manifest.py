@@ -17,9 +17,10 @@ from armillary.worlds.twin.quality import quality_of
 from armillary.worlds.twin.randomise import Randomiser
 from armillary.worlds.twin.scene import Scene
 from armillary.worlds.twin.scenes.catalogue import SCENES, build
-from armillary.worlds.twin.world import MODALITIES
+from armillary.worlds.twin.tasks.catalogue import TASKS, kind_of
+from armillary.worlds.twin.world import RECORDED
 
-POLICIES = ("random",)
+POLICIES = ("random", "expert", "mimic")
 AT_LEAST = {"seed": 0, "episodes": 1, "steps": 2, "size": 16}
 
 
@@ -30,6 +31,8 @@ class Streams(NamedTuple):
     scene: np.random.Generator
     actions: np.random.Generator
     sensors: np.random.Generator
+    optics: np.random.Generator
+    latency: np.random.Generator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,9 @@ class Manifest:
     `steps` pictures an episode, `seconds_per_step` apart, `size` pixels wide and high, from the named `cameras` (none named: the scene's
     first). With `vary_layout` every episode has a layout of its own, with other things in other places; otherwise all have the one that
     the seed gives. `policy` "random": smooth motion around what the drives hold at the start, at most `reach` of half their range away.
+
+    With a `task` the scene is the task's, and an episode ends when it is done or its time is up, whatever `steps` says. `policy` "expert"
+    does it; "mimic" carries over what the dataset `demonstrations` shows to where things now are. Both try again until they succeed.
     ConfigError says which setting cannot be.
     """
 
@@ -52,7 +58,9 @@ class Manifest:
     modalities: tuple[str, ...] = ("rgb", "depth", "segmentation")
     quality: str = "fast"
     vary_layout: bool = True
+    task: str = ""
     policy: str = "random"
+    demonstrations: str = ""
     reach: float = 0.3
     randomise: Randomiser = field(default_factory=Randomiser)
 
@@ -68,17 +76,35 @@ class Manifest:
             raise ConfigError(f"reach must lie in 0 to 1, received {self.reach}")
         if self.policy not in POLICIES:
             raise ConfigError(f"policy must be one of {', '.join(POLICIES)}, received {self.policy!r}")
-        if "rgb" not in self.modalities or set(self.modalities) - set(MODALITIES):
-            raise ConfigError(f"modalities must hold rgb and only {', '.join(MODALITIES)}, received {list(self.modalities)}")
+        self._check_task()
+        if "rgb" not in self.modalities or set(self.modalities) - set(RECORDED):
+            raise ConfigError(f"modalities must hold rgb and only {', '.join(RECORDED)}, received {list(self.modalities)}")
         for name in ("cameras", "modalities"):
             listed = getattr(self, name)
             if len(set(listed)) < len(listed):
                 raise ConfigError(f"{name} must name each one once, received {list(listed)}")
         quality_of(self.quality)
 
-    def streams(self, episode: int) -> Streams:
-        """The randomness of an episode."""
-        return Streams(*map(np.random.default_rng, np.random.SeedSequence([self.seed, episode]).spawn(len(Streams._fields))))
+    def _check_task(self) -> None:
+        if self.task and kind_of(self.task).scene != self.scene:
+            raise ConfigError(f"the task {self.task!r} is done in the scene {kind_of(self.task).scene!r}, received {self.scene!r}")
+        if self.policy != "random" and not self.task:
+            raise ConfigError(f"policy {self.policy!r} needs a task; tasks: {', '.join(TASKS)}")
+        if (self.policy == "mimic") != bool(self.demonstrations):
+            raise ConfigError(
+                f"policy mimic and a dataset of demonstrations need one another, received policy {self.policy!r} and demonstrations "
+                f"{self.demonstrations!r}"
+            )
+
+    def streams(self, episode: int, attempt: int = 0) -> Streams:
+        """The randomness of an attempt at an episode."""
+        key = [self.seed, episode, *([attempt] if attempt else [])]
+        return Streams(*map(np.random.default_rng, np.random.SeedSequence(key).spawn(len(Streams._fields))))
+
+    def delay(self, episode: int, attempt: int = 0) -> int:
+        """By how many steps actions take effect later: drawn for each attempt at an episode, up to `randomise.latency_s`."""
+        most = int(self.randomise.latency_s / self.seconds_per_step + 1e-9)
+        return int(self.streams(episode, attempt).latency.integers(most + 1))
 
     def layout(self, episode: int) -> Scene:
         """An episode's scene before anything else in it is varied."""
@@ -98,6 +124,9 @@ def read_manifest(path: Path | str) -> Manifest:
             raise ConfigError(f"{path}: {name} must be a list of names, received {listed!r}")
     if not isinstance(values.get("randomise", {}), dict):
         raise ConfigError(f'{path}: randomise must be an object such as {{"light": 0.5}}, received {values["randomise"]!r}')
+    counts = values.get("randomise", {}).get("distractors", [])
+    if not isinstance(counts, list) or not all(type(one) is int for one in counts):
+        raise ConfigError(f"{path}: randomise.distractors must be a list of one or two whole numbers, received {counts!r}")
     try:
         return from_plain(Manifest, values)
     except ConfigError as error:

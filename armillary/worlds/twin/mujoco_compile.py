@@ -18,7 +18,10 @@ from armillary.worlds.twin.extra import needs
 from armillary.worlds.twin.geometry import Box, Capsule, Cylinder, Mesh, Plane, Sphere
 from armillary.worlds.twin.mass import mass_matrix
 from armillary.worlds.twin.mujoco_light import light_scene
+from armillary.worlds.twin.mujoco_texture import add_material, add_plane_material
 from armillary.worlds.twin.scene import Placed, Scene
+from armillary.worlds.twin.tessellate import tessellated
+from armillary.worlds.twin.texture import wrapped
 
 GROUPS = {"both": 0, "visual": 2, "collider": 3}  # MuJoCo draws groups 0 to 2
 _INTEGRATORS = {"implicit": "mjINT_IMPLICITFAST", "runge-kutta": "mjINT_RK4"}
@@ -49,7 +52,7 @@ def compile_scene(scene: Scene) -> Compiled:
     mujoco = needs("mujoco")
     if mujoco.get_mju_user_warning() is None:
         mujoco.set_mju_user_warning(logger.debug)  # else MuJoCo writes a file into the working folder; TwinWorld raises what matters
-    builder = _Builder(scene, mujoco)
+    builder = SpecBuilder(scene, mujoco)
     for thing in scene.things:
         builder.add_thing(thing)
     builder.add_pairs()
@@ -76,16 +79,17 @@ def compile_scene(scene: Scene) -> Compiled:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Surface:
+class Surface:
     """A shape that collides."""
 
     geom: str
     material: Material | None
     group: str
     moves: bool
+    ball: bool
 
 
-class _Builder:
+class SpecBuilder:
     """A spec that grows, and what is called how in it."""
 
     def __init__(self, scene: Scene, mujoco: Any):
@@ -94,8 +98,8 @@ class _Builder:
         self.joints: list[str] = []
         self.free: dict[str, str] = {}
         self.drives: list[tuple[str, Joint]] = []
-        self.meshes: dict[Mesh, str] = {}
-        self.surfaces: list[_Surface] = []
+        self.meshes: dict[tuple[Mesh, float], str] = {}
+        self.surfaces: list[Surface] = []
         self.joined: set[tuple[str, str]] = set()  # rigid groups that a joint holds together
         self.spec.modelname = scene.name
         self.spec.compiler.degree = False
@@ -111,14 +115,7 @@ class _Builder:
     def add_thing(self, thing: Placed) -> None:
         """Its materials, bodies and joints."""
         for material in thing.asset.materials:
-            self.spec.add_material(
-                name=f"{thing.name}/{material.name}",
-                rgba=material.colour,
-                specular=0.5 * (1.0 - material.roughness),
-                shininess=1.0 - material.roughness,
-                roughness=material.roughness,
-                metallic=material.metallic,
-            )
+            add_material(self.spec, f"{thing.name}/{material.name}", material)
         frames = frames_of(thing.asset)
         for body in thing.asset.from_root():
             if body.name not in frames:
@@ -126,15 +123,15 @@ class _Builder:
 
     def add_pairs(self) -> None:
         """Every two surfaces that can meet."""
-        found: dict[tuple[Material | None, Material | None], Contact] = {}
+        found: dict[tuple[Material | None, Material | None, bool], Contact] = {}
         for number, one in enumerate(self.surfaces):
             for other in self.surfaces[:number]:
                 if not (one.moves or other.moves) or one.group == other.group or (one.group, other.group) in self.joined:
                     continue
-                materials = one.material, other.material
-                if materials not in found:
-                    found[materials] = contact(*materials, self.scene.seconds_per_substep)
-                touch = found[materials]
+                key = one.material, other.material, one.ball or other.ball
+                if key not in found:
+                    found[key] = contact(one.material, other.material, self.scene.seconds_per_substep, ball=key[2])
+                touch = found[key]
                 self.spec.add_pair(
                     geomname1=one.geom,
                     geomname2=other.geom,
@@ -238,14 +235,30 @@ class _Builder:
         material = thing.asset.material(shape.material) if shape.material else None
         geom = added.add_geom(name=name, pos=shape.pose.position, quat=shape.pose.turn, group=GROUPS[shape.role], mass=0.0)
         geom.contype = geom.conaffinity = 0  # pairs say what touches
-        self._set_geometry(geom, geometry)
+        pattern = material.texture if material and shape.role != "collider" else None
+        self._set_geometry(geom, geometry, pattern.size_m if pattern else 0.0)
         if material:
             geom.material = f"{thing.name}/{material.name}"
+        if pattern and isinstance(geometry, Plane):
+            geom.material = add_plane_material(self.spec, geom, geometry, material)
+        elif pattern and not isinstance(geometry, Mesh):
+            self._wrap(shape, geom, pattern.size_m, added)
         if shape.role != "visual":
-            moves = _moves(thing, body)
-            self.surfaces.append(_Surface(geom=name, material=material, group=_group(thing, body.name), moves=moves))
+            moves, ball = _moves(thing, body), isinstance(geometry, Sphere)
+            self.surfaces.append(Surface(geom=name, material=material, group=_group(thing, body.name), moves=moves, ball=ball))
 
-    def _set_geometry(self, geom: Any, geometry: Any) -> None:
+    def _wrap(self, shape: Shape, geom: Any, repeats_m: float, body: Any) -> None:
+        """Have a mesh that bears a pattern drawn for a round or square geom: beside it where it collides, else in its place."""
+        drawn = geom
+        if shape.role == "both":
+            geom.group = GROUPS["collider"]
+            drawn = body.add_geom(
+                name=f"{geom.name}/look", pos=geom.pos, quat=geom.quat, group=GROUPS["visual"], mass=0.0, material=geom.material
+            )
+            drawn.contype = drawn.conaffinity = 0
+        self._set_geometry(drawn, tessellated(shape.geometry), repeats_m)
+
+    def _set_geometry(self, geom: Any, geometry: Any, repeats_m: float) -> None:
         kinds = self.mujoco.mjtGeom
         match geometry:
             case Box(half_sizes):
@@ -259,19 +272,24 @@ class _Builder:
             case Plane(half_sizes):
                 geom.type, geom.size = kinds.mjGEOM_PLANE, (*half_sizes, 1.0)
             case Mesh():
-                geom.type, geom.meshname = kinds.mjGEOM_MESH, self._mesh(geometry, geom.name)
+                geom.type, geom.meshname = kinds.mjGEOM_MESH, self._mesh(geometry, geom.name, repeats_m)
 
-    def _mesh(self, mesh: Mesh, name: str) -> str:
-        if mesh not in self.meshes:
-            self.meshes[mesh] = name
-            self.spec.add_mesh(
-                name=self.meshes[mesh],
+    def _mesh(self, mesh: Mesh, name: str, repeats_m: float) -> str:
+        """The name of a mesh, which is added if there is none yet; a pattern on it repeats every `repeats_m` (0: it bears none)."""
+        key = (mesh, repeats_m)
+        if key not in self.meshes:
+            self.meshes[key] = name
+            added = self.spec.add_mesh(
+                name=name,
                 uservert=mesh.vertices.ravel().tolist(),
                 userface=mesh.faces.ravel().tolist(),
                 # Its mass is the body's; this only keeps MuJoCo from refusing meshes that are not closed.
                 inertia=self.mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL,
             )
-        return self.meshes[mesh]
+            if repeats_m:
+                added.usertexcoord = wrapped(mesh, repeats_m).ravel().tolist()
+                added.userfacetexcoord = list(range(mesh.faces.size))
+        return self.meshes[key]
 
 
 def frames_of(asset: Asset) -> frozenset[str]:

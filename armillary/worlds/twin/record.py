@@ -1,19 +1,26 @@
 """Recording one episode of a manifest: pictures, actions, state, and labels that are exactly true."""
 
 import io
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, pairwise
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Bool, Float32, Float64
 
-from armillary.core import Episode, Prompt, seeded, to_disk
+from armillary.core import Episode, Prompt, seeded
+from armillary.data.labels import IMAGES
+from armillary.worlds.twin.eye import Eye
 from armillary.worlds.twin.manifest import Manifest
-from armillary.worlds.twin.randomise import noisy, randomise
+from armillary.worlds.twin.motion import smooth_actions
+from armillary.worlds.twin.perform import perform, world_of
+from armillary.worlds.twin.randomise import eyes
+from armillary.worlds.twin.seen import Shot, flow, normals
 from armillary.worlds.twin.world import TwinState, TwinWorld
 
-CAMERA = "observation.images."  # before each camera's name
-KNOT_S = 0.6  # how often smooth motion chooses where to go next
 IDLE = "nothing"  # the one action, always 0, of a scene without drives
 
 
@@ -23,19 +30,6 @@ class Labelled:
 
     episode: Episode
     labels: bytes
-
-
-def world_of(manifest: Manifest, episode: int) -> TwinWorld:
-    """The randomised world of an episode. ConfigError if the scene lacks a camera or cannot be stepped so."""
-    cameras = manifest.cameras
-    return TwinWorld(
-        randomise(manifest.layout(episode), manifest.randomise, manifest.streams(episode).scene),
-        size=(manifest.size, manifest.size),
-        seconds_per_step=manifest.seconds_per_step,
-        camera=cameras[0] if cameras else "",
-        quality=manifest.quality,
-        modalities=manifest.modalities,
-    )
 
 
 def action_names(world: TwinWorld) -> tuple[str, ...]:
@@ -48,109 +42,181 @@ def state_names(world: TwinWorld) -> tuple[str, ...]:
     return tuple(f"{drive}.{what}" for what in ("position", "speed") for drive in world.drives)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Acted:
+    """What was done in an episode, and what was seen meanwhile; `attempt` at its task counts from 0."""
+
+    world: TwinWorld
+    states: Sequence[TwinState]
+    seen: dict[str, dict[str, np.ndarray]]
+    actions: Float32[np.ndarray, "t a"]
+    words: str
+    rewards: Float32[np.ndarray, " t"] | None = None
+    done: Bool[np.ndarray, " t"] | None = None
+    attempt: int = 0
+
+
 def record_episode(manifest: Manifest, index: int) -> Labelled:
     """Simulate and draw one episode. The same for the same manifest and index, wherever it runs.
 
     `actions[t]` is what was commanded after picture `t`; with latency the drives follow it some steps later, and ask for what they did
-    at the start until then. The state is what the driven joints' sensors say; None where nothing is driven.
+    at the start until then. The state is what the driven joints' sensors say; None where nothing is driven. Rewards are a task's progress.
     """
-    world, streams = world_of(manifest, index), manifest.streams(index)
-    try:
-        actions = smooth_actions(world, manifest.steps, manifest.reach, streams.actions)
-        states = _follow(world, _late(actions, world, manifest.randomise.latency_s, streams.actions))
-        cameras = manifest.cameras or (world.camera.name,)
-        seen = {camera: _look(world, states, camera, manifest.modalities) for camera in cameras}
-    finally:
-        world.close()
-    noise = manifest.randomise.image_noise
-    frames = {
-        CAMERA + camera: np.stack([noisy(picture, noise, streams.sensors) for picture in pictures.pop("rgb")])
-        for camera, pictures in seen.items()
-    }
+    acted = _at_a_task(manifest, index) if manifest.task else _at_random(manifest, index)
+    world, streams = acted.world, manifest.streams(index)
+    seeing = eyes(world.scene, manifest.randomise, world.size, streams.optics)
+    state_rng, *noise_rngs = streams.sensors.spawn(1 + len(acted.seen))
+    seen = {camera: seeing[camera].sees(acted.seen[camera], rng) for camera, rng in zip(acted.seen, noise_rngs, strict=True)}
+    frames = {IMAGES + camera: pictures.pop("rgb") for camera, pictures in seen.items()}
     episode = Episode(
         frames=frames,
-        actions=actions if world.drives else np.zeros((manifest.steps, 1), dtype=np.float32),
-        state=_sensed(world, states, manifest.randomise.state_noise, streams.sensors),
+        actions=acted.actions if world.drives else np.zeros((manifest.steps, 1), dtype=np.float32),
+        state=_sensed(world, acted.states, manifest.randomise.state_noise, state_rng),
+        rewards=acted.rewards,
+        terminated=acted.done,
         seconds_per_step=manifest.seconds_per_step,
-        task=f"Move at random in the scene {manifest.scene}.",
+        task=acted.words,
         index=index,
     )
-    return Labelled(episode=episode, labels=label_file(world, states, seen))
+    return Labelled(episode=episode, labels=label_file(world, acted.states, seen, seeing, acted.attempt))
 
 
-def smooth_actions(world: TwinWorld, steps: int, reach: float, rng: np.random.Generator) -> Float32[np.ndarray, "t a"]:
-    """Motion between random places around the drives' targets, which it begins at; at most `reach` of half a drive's range away.
-
-    A drive without bounds is taken to range from 1 below to 1 above its target.
-    """
-    space, targets = world.spec.action_space, world.targets.double().numpy()
-    low = np.where(np.isfinite(space.low), space.low, targets - 1.0)
-    high = np.where(np.isfinite(space.high), space.high, targets + 1.0)
-    when = np.arange(steps) * world.spec.seconds_per_step / KNOT_S
-    before, share = np.floor(when).astype(int), when - np.floor(when)
-    knots = targets + reach * (high - low) / 2.0 * rng.uniform(-1.0, 1.0, (int(before[-1]) + 2, len(targets)))
-    knots[0] = targets
-    eased = (share * share * (3.0 - 2.0 * share))[:, None]
-    wanted = (1.0 - eased) * knots[before] + eased * knots[before + 1]
-    return wanted.clip(low, high).astype(np.float32)
+def _at_random(manifest: Manifest, index: int) -> _Acted:
+    """Random motion in a scene."""
+    world = world_of(manifest, index)
+    try:
+        actions = smooth_actions(world, manifest.steps, manifest.reach, manifest.streams(index).actions)
+        delay = min(manifest.delay(index), len(actions))
+        told = np.concatenate([np.repeat(world.targets.numpy()[None], delay, axis=0), actions[: len(actions) - delay]])
+        with ThreadPoolExecutor(max_workers=1) as ahead:
+            states, seen = film(world, follow(world, told, ahead), manifest.cameras or (world.camera.name,), manifest.modalities)
+    finally:
+        world.close()
+    return _Acted(world=world, states=states, seen=seen, actions=actions, words=f"Move at random in the scene {manifest.scene}.")
 
 
-def label_file(world: TwinWorld, states: list[TwinState], seen: dict[str, dict[str, np.ndarray]]) -> bytes:
-    """The labels of an episode as a compressed .npz, the same bytes for the same labels.
-
-    `thing`, `body`, `kind` (text, n): what each id is, 0 being nothing; `world_from_body` t n 4 4 float64, by id. For every camera
-    `NAME.world_from_camera` t 4 4 float64 (it looks along its -z, y up), `NAME.fov_y_deg`, and as asked for: `NAME.depth` t h w float32
-    (m along the camera's axis, 0: nothing), `NAME.segmentation` t h w uint16 (ids), `NAME.normals` t h w 3 float32 (camera's frame).
-    """
-    columns = {what: np.array([getattr(label, what) for label in world.labels]) for what in ("thing", "body", "kind")}
-    world_from_body = np.stack([world.poses(state)[0].numpy() for state in states])
-    columns["world_from_body"] = world_from_body
-    cameras = {camera.name: camera for camera in world.scene.cameras}
-    for name, pictures in seen.items():
-        camera = cameras[name]
-        rides_on = world.compiled.bodies[camera.on] if camera.on else 0
-        columns[f"{name}.world_from_camera"] = world_from_body[:, rides_on] @ camera.pose.matrix()
-        columns[f"{name}.fov_y_deg"] = np.array(camera.fov_y_deg)
-        columns |= {f"{name}.{modality}": value for modality, value in pictures.items()}
-    written = io.BytesIO()
-    np.savez_compressed(written, **columns)
-    return written.getvalue()
+def _at_a_task(manifest: Manifest, index: int) -> _Acted:
+    """A task, done or tried."""
+    made = perform(manifest, index)
+    world = made.world
+    try:
+        states, seen = film(world, made.states, manifest.cameras or (world.camera.name,), manifest.modalities)
+    finally:
+        world.close()
+    return _Acted(
+        world=world,
+        states=states,
+        seen=seen,
+        actions=made.actions,
+        words=world.task.words,
+        rewards=made.rewards,
+        done=made.done,
+        attempt=made.attempt,
+    )
 
 
-def _late(actions: Float32[np.ndarray, "t a"], world: TwinWorld, latency_s: float, rng: np.random.Generator) -> Float32[np.ndarray, "t a"]:
-    """What the drives are told when: the actions, later by a latency drawn for the episode, in whole steps."""
-    most = int(latency_s / world.spec.seconds_per_step + 1e-9)
-    steps = min(int(rng.integers(most + 1)), len(actions))
-    return np.concatenate([np.repeat(world.targets.numpy()[None], steps, axis=0), actions[: len(actions) - steps]])
-
-
-def _follow(world: TwinWorld, actions: Float32[np.ndarray, "t a"]) -> list[TwinState]:
-    """The states before each action."""
+def follow(world: TwinWorld, actions: Float32[np.ndarray, "t a"], ahead: Executor) -> Iterator[TwinState]:
+    """The states before each action. While one is used, `ahead` simulates the next: MuJoCo lets other threads draw meanwhile."""
     rng = seeded(0)  # nothing in a twin is random once it is placed
-    states = [world.start(Prompt(batch_size=1), rng)]
+    state = world.start(Prompt(batch_size=1), rng)
     for action in actions[:-1]:
-        states.append(world.step(states[-1], torch.from_numpy(action)[None], rng))
-    return states
+        coming = ahead.submit(world.step, state, torch.from_numpy(action)[None], rng)
+        yield state
+        state = coming.result()
+    yield state
 
 
-def _look(world: TwinWorld, states: list[TwinState], camera: str, modalities: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """What one camera sees, by modality: rgb `t h w 3` uint8, and the labels' layout and types for the others."""
-    looks = [world.look(state, camera, modalities) for state in states]
-    found: dict[str, np.ndarray] = {"rgb": _rgb([look["rgb"] for look in looks])}
-    if "depth" in modalities:
-        found["depth"] = torch.cat([look["depth"][:, 0] for look in looks]).numpy()
-    if "segmentation" in modalities:
-        found["segmentation"] = torch.cat([look["segmentation"][:, 0] for look in looks]).numpy().astype(np.uint16)
-    if "normals" in modalities:
-        found["normals"] = torch.cat([look["normals"] for look in looks]).movedim(1, -1).numpy()
+def film(
+    world: TwinWorld, states: Iterable[TwinState], cameras: Sequence[str], modalities: Sequence[str]
+) -> tuple[list[TwinState], dict[str, dict[str, np.ndarray]]]:
+    """The states, and the `pictures` of every one: `t h w ...` by camera and modality."""
+    kept, moments = [], []
+    for now, later in pairwise(chain(states, [None])):
+        kept.append(now)
+        moments.append(pictures(world, now, later, cameras, modalities))
+    return kept, {camera: {name: np.stack([moment[camera].pop(name) for moment in moments]) for name in modalities} for camera in cameras}
+
+
+def pictures(
+    world: TwinWorld, state: TwinState, later: TwinState | None, cameras: Sequence[str], modalities: Sequence[str]
+) -> dict[str, dict[str, np.ndarray]]:
+    """What every camera shows of one state, by camera and modality, as a dataset keeps it.
+
+    rgb `h w 3` uint8; depth `h w` float32 (m); segmentation `h w` uint16 (ids); normals `h w 3` float32 (camera's frame); flow `h w 2`
+    float32: how far what a pixel shows moves until `later` (pixels right and down), NaN where it gets behind the camera and, of the last
+    state, everywhere.
+    """
+    found = {}
+    for camera in cameras:
+        shot = world.shoot(state, camera, rgb="rgb" in modalities, view=any(name != "rgb" for name in modalities))
+        found[camera] = {name: _picture(world, shot, later, camera, name) for name in modalities}
     return found
 
 
-def _rgb(pictures: list[torch.Tensor]) -> UInt8[np.ndarray, "t h w 3"]:
-    return np.concatenate([to_disk(picture) for picture in pictures])
+def label_file(
+    world: TwinWorld, states: Sequence[TwinState], seen: dict[str, dict[str, np.ndarray]], seeing: dict[str, Eye], attempt: int = 0
+) -> bytes:
+    """The labels of an episode as a compressed .npz, the same bytes for the same labels.
+
+    `attempt` int64: which attempt at the episode's task this is; things are drawn anew for each. `thing`, `body`, `kind` (text, n): what
+    each id is, 0 being nothing; `world_from_body` t n 4 4 float64, by id. Who touches whom, a row
+    a pair and step: `contact_step` c int32, `contact_body_a`, `contact_body_b` c uint16 (ids), `contact_force_n` c float64 (normal force,
+    summed over the pair). For every camera `NAME.world_from_camera` t 4 4 float64 (it looks along its -z, y up), `NAME.intrinsics` 3 3
+    float64 and `NAME.distortion` 4 float64 (OpenCV's camera matrix, with y down and z ahead, and its k1, k2, p1, p2), `NAME.fov_y_deg`
+    (what follows from the intrinsics), and `NAME.MODALITY` t h w ... as `pictures` has them, each t being what it shows of the state
+    before action t. Labels are bent by the lens as the pictures are.
+    """
+    columns = {what: np.array([getattr(label, what) for label in world.labels]) for what in ("thing", "body", "kind")}
+    whole = TwinState(physics=torch.cat([state.physics for state in states]))
+    columns["attempt"] = np.array(attempt)
+    columns["world_from_body"] = world_from_body = world.poses(whole).numpy()
+    touching = world.contacts(whole)
+    columns["contact_step"], columns["contact_force_n"] = touching.row.astype(np.int32), touching.force_n
+    columns["contact_body_a"], columns["contact_body_b"] = touching.bodies.T.astype(np.uint16)
+    cameras = {camera.name: camera for camera in world.scene.cameras}
+    for name, modalities in seen.items():
+        camera = cameras[name]
+        rides_on = world.compiled.bodies[camera.on] if camera.on else 0
+        columns[f"{name}.world_from_camera"] = world_from_body[:, rides_on] @ camera.pose.matrix()
+        optics = seeing[name].optics
+        columns[f"{name}.intrinsics"], columns[f"{name}.distortion"] = optics.matrix(), optics.coefficients()
+        columns[f"{name}.fov_y_deg"] = np.array(optics.fov_y_deg)
+        columns |= {f"{name}.{modality}": value for modality, value in modalities.items()}
+    return _npz(columns)
 
 
-def _sensed(world: TwinWorld, states: list[TwinState], deviation: float, rng: np.random.Generator) -> Float32[np.ndarray, "t s"] | None:
+def _npz(columns: dict[str, np.ndarray]) -> bytes:
+    """What numpy.load reads.
+
+    Arrays lie in Fortran's order, a pixel's whole history side by side: most pixels stay as they are, so that depth takes a tenth of
+    the space and of the time. More than zlib's lowest level gains a tenth of the space for twice the time.
+    """
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+        for name, values in columns.items():
+            with file.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(values, order="F"), allow_pickle=False)
+    return written.getvalue()
+
+
+def _picture(world: TwinWorld, shot: Shot, later: TwinState | None, camera: str, modality: str) -> np.ndarray:
+    match modality:
+        case "rgb":
+            return shot.rgb
+        case "depth":
+            return shot.view.depth_m
+        case "segmentation":
+            return shot.view.bodies.astype(np.uint16)
+        case "normals":
+            return normals(shot.view)
+        case "flow" if later is None:
+            return np.full((*shot.view.depth_m.shape, 2), np.nan, dtype=np.float32)
+        case "flow":
+            return np.moveaxis(flow(shot.view, world.placement(later, camera)), 0, -1)
+    raise AssertionError(f"{modality} is none of a dataset's modalities")
+
+
+def _sensed(world: TwinWorld, states: Sequence[TwinState], deviation: float, rng: np.random.Generator) -> Float32[np.ndarray, "t s"] | None:
     if not world.drives:
         return None
     exact = _driven(world, torch.cat([state.physics for state in states]).numpy())

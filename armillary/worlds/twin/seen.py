@@ -6,19 +6,25 @@ A pinhole camera: x right, y up, looking along -z.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int64
+from jaxtyping import Float, Float32, Float64, Int64, UInt8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where a camera is at one moment and where every body is, by its id (metres)."""
+
+    world_from_camera: Float64[np.ndarray, "4 4"]
+    world_from_body: Float64[np.ndarray, "n 4 4"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """One picture's geometry: `depth_m` (0: nothing there), the id of the body in each pixel (0: none), and the pose (4 x 4) of the camera,
-    world_from_camera, and of every body by its id, world_from_body."""
+    """One picture's geometry: `depth_m` (0: nothing there), the id of the body in each pixel (0: none), and where everything was."""
 
     depth_m: Float32[np.ndarray, "h w"]
     bodies: Int64[np.ndarray, "h w"]
     fov_y_deg: float
-    world_from_camera: Float64[np.ndarray, "4 4"]
-    world_from_body: Float64[np.ndarray, "n 4 4"]
+    placement: Placement
 
     def focal_px(self) -> float:
         """The focal length in pixels, the same both ways."""
@@ -29,6 +35,14 @@ class View:
         height, width = self.depth_m.shape
         x, y = np.meshgrid(np.arange(width) + 0.5 - width / 2.0, height / 2.0 - 0.5 - np.arange(height))
         return np.stack([x / self.focal_px(), y / self.focal_px(), np.full_like(x, -1.0)], axis=-1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shot:
+    """What a camera saw at one moment: its picture and its geometry, each None where it was not asked for."""
+
+    rgb: UInt8[np.ndarray, "h w 3"] | None
+    view: View | None
 
 
 def normals(view: View) -> Float32[np.ndarray, "h w 3"]:
@@ -49,18 +63,18 @@ def normals(view: View) -> Float32[np.ndarray, "h w 3"]:
     return (np.where(known[..., None], normal / np.maximum(length, 1e-12), 0.0)).astype(np.float32)
 
 
-def flow(now: View, later: View) -> Float32[np.ndarray, "2 h w"]:
+def flow(now: View, later: Placement) -> Float32[np.ndarray, "2 h w"]:
     """How far each pixel's point moves in the picture until `later`, in pixels right and down, whether or not it is hidden then.
 
     The sky is infinitely far away. A point that gets behind the camera has no place in the picture: NaN.
     """
     rays = now.rays()
-    points = _apply(now.world_from_camera, rays * now.depth_m[..., None])
-    moved = later.world_from_body @ np.linalg.inv(now.world_from_body)
+    points = _apply(now.placement.world_from_camera, rays * now.depth_m[..., None])
+    moved = later.world_from_body @ np.linalg.inv(now.placement.world_from_body)
     moved = moved[now.bodies]  # h w 4 4
     points = np.einsum("hwij,hwj->hwi", moved[..., :3, :3], points) + moved[..., :3, 3]
     camera_from_world = np.linalg.inv(later.world_from_camera)
-    far = rays @ (camera_from_world[:3, :3] @ now.world_from_camera[:3, :3]).T
+    far = rays @ (camera_from_world[:3, :3] @ now.placement.world_from_camera[:3, :3]).T
     points = np.where(now.bodies[..., None] > 0, _apply(camera_from_world, points), far)
     with np.errstate(divide="ignore", invalid="ignore"):
         place = points[..., :2] / np.where(points[..., 2:] < 0, -points[..., 2:], np.nan)

@@ -10,6 +10,7 @@ from armillary.worlds.twin.pose import Pose
 from armillary.worlds.twin.usd_author_joints import author_joints, turn_f
 from armillary.worlds.twin.usd_kept import keep, keep_text, writable
 from armillary.worlds.twin.usd_names import KEPT, TAXONOMY
+from armillary.worlds.twin.usd_texture import keep_texture
 
 
 def stage_of(asset: Asset) -> Usd.Stage:
@@ -141,6 +142,8 @@ def _material(stage: Usd.Stage, path: Sdf.Path, material: Material) -> UsdShade.
             api.CreateRestitutionAttr(material.restitution.value)
         for field in ("density", "friction", "restitution"):
             keep(prim, field, getattr(material, field))
+    if material.texture is not None:
+        keep_texture(prim, material.texture)
     return found
 
 

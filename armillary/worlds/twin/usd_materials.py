@@ -10,6 +10,7 @@ from armillary.worlds.twin.colour_space import to_screen
 from armillary.worlds.twin.quantity import Quantity
 from armillary.worlds.twin.usd_kept import quantity, text
 from armillary.worlds.twin.usd_names import Notes, prim_name
+from armillary.worlds.twin.usd_texture import kept_texture
 
 
 class Materials:
@@ -59,7 +60,8 @@ class Materials:
         path = str(prim.GetPath())
         if path not in self._of_prim:
             name = prim_name(path, self._names, text(prim, "name"))
-            self._of_prim[path] = replace(self._surface(prim), name=name, **self._physics(prim))
+            texture = kept_texture(prim, self._notes)
+            self._of_prim[path] = replace(self._surface(prim), name=name, texture=texture, **self._physics(prim))
         return self._of_prim[path]
 
     def _physics(self, prim: Usd.Prim) -> dict[str, Quantity | None]:

@@ -19,9 +19,12 @@ from armillary.worlds.twin.placing import place
 from armillary.worlds.twin.quality import quality_of
 from armillary.worlds.twin.rendering import Renderer
 from armillary.worlds.twin.scene import Camera, Scene
-from armillary.worlds.twin.seen import View, flow, normals
+from armillary.worlds.twin.seen import Placement, Shot, View, flow, normals
+from armillary.worlds.twin.starting import starting_speeds
+from armillary.worlds.twin.touch import Contacts, contacts_of, joined
 
 MODALITIES = ("rgb", "depth", "segmentation", "normals")
+RECORDED = (*MODALITIES, "flow")  # what a dataset can hold: flow needs the next picture too
 
 
 @dataclass(frozen=True)
@@ -88,12 +91,12 @@ class TwinWorld(World[TwinState], Renders, Embeds):
         self._thread = threading.local()  # .data, .renderer: room to work in, never a position to keep
 
     def start(self, prompt: Prompt, rng: Generator) -> TwinState:
-        """The scene as it was placed, changed by the layout; drives hold their targets."""
+        """The scene as it was placed, changed by the layout, with the speeds that it gives; drives hold their targets."""
         data, found = self._data(), np.empty((prompt.batch_size, self._state_size))
-        placed = place(self.compiled, prompt.layout or {}, prompt.batch_size, rng)
+        placed, speeds = place(self.compiled, prompt.layout or {}, prompt.batch_size, rng), starting_speeds(self.compiled)
         for row in range(prompt.batch_size):
             self._mujoco.mj_resetData(self.compiled.model, data)
-            data.ctrl[:] = self.targets.double().numpy()
+            data.ctrl[:], data.qvel[:] = self.targets.double().numpy(), speeds
             for address, values in placed.items():
                 data.qpos[address : address + values.shape[1]] = values[row]
             self._mujoco.mj_getState(self.compiled.model, data, found[row], self._parts)
@@ -125,17 +128,39 @@ class TwinWorld(World[TwinState], Renders, Embeds):
         rgb `b 3 h w` in [0, 1]; depth `b 1 h w` in metres along the camera's axis, 0 where nothing is; segmentation `b 1 h w` int64, an
         index into `labels`, 0 where nothing is; normals `b 3 h w`, in the camera's frame (x right, y up, z back), 0 where nothing is.
         """
-        name = _camera(self.scene, camera).name
-        rows = [self._pictures(state, row, name, modalities) for row in range(state.batch_size)]
+        rows = []
+        for row in range(state.batch_size):
+            shot = self.shoot(state, camera, row=row, rgb="rgb" in modalities, view=bool(set(modalities) - {"rgb"}))
+            rows.append(_pictures(shot, modalities))
         return {name: torch.stack([pictures[name] for pictures in rows]) for name in modalities}
+
+    def shoot(self, state: TwinState, camera: str, *, row: int = 0, rgb: bool = True, view: bool = True) -> Shot:
+        """What a camera of the scene sees in one row of a batch, as NumPy arrays: the picture, and the geometry if `view`."""
+        name = _camera(self.scene, camera).name
+        renderer, data = self._renderer(), self._posed(state, row)
+        renderer.look(data, name)
+        return Shot(rgb=renderer.rgb() if rgb else None, view=self._view(renderer, data, name) if view else None)
+
+    def placement(self, state: TwinState, camera: str, *, row: int = 0) -> Placement:
+        """Where a camera of the scene and every body are in one row of a batch; draws nothing."""
+        return self._placement(self._posed(state, row), _camera(self.scene, camera).name)
 
     def flow(self, state: TwinState, later: TwinState, camera: str = "") -> Float[Tensor, "b 2 h w"]:
         """How far what each pixel shows moves in the picture until `later`: pixels right and down. NaN: it gets behind the camera."""
-        name, found = _camera(self.scene, camera or self.camera.name).name, []
+        name, found = camera or self.camera.name, []
         for row in range(state.batch_size):
-            now, then = (self._view(moment, row, name) for moment in (state, later))
-            found.append(torch.from_numpy(flow(now, then)))
+            now = self.shoot(state, name, row=row, rgb=False).view
+            found.append(torch.from_numpy(flow(now, self.placement(later, name, row=row))))
         return torch.stack(found)
+
+    def contacts(self, state: TwinState) -> Contacts:
+        """Which bodies touch, and how hard they press: what acts in the first substep after the state."""
+        found = []
+        for row in range(state.batch_size):
+            data = self._placed(state, row)
+            self._mujoco.mj_forward(self.compiled.model, data)
+            found.append(contacts_of(self.compiled.model, data, row))
+        return joined(found)
 
     def embed(self, state: TwinState) -> Float[Tensor, "b d"]:
         """Every position (m, rad, quaternions) and every speed, in MuJoCo's order."""
@@ -176,33 +201,15 @@ class TwinWorld(World[TwinState], Renders, Embeds):
             work(model, data)
         return data
 
-    def _pictures(self, state: TwinState, row: int, camera: str, modalities: tuple[str, ...]) -> dict[str, Tensor]:
-        found = {}
-        if "rgb" in modalities:
-            renderer = self._renderer()
-            renderer.look(self._posed(state, row), camera)
-            found["rgb"] = to_model(renderer.rgb())
-        if set(modalities) - {"rgb"}:
-            view = self._view(state, row, camera)
-            found["depth"] = torch.from_numpy(view.depth_m)[None]
-            found["segmentation"] = torch.from_numpy(view.bodies)[None]
-            if "normals" in modalities:
-                found["normals"] = torch.from_numpy(normals(view)).movedim(-1, 0)
-        return found
-
-    def _view(self, state: TwinState, row: int, camera: str) -> View:
-        renderer, data, number = self._renderer(), self._posed(state, row), self.compiled.cameras[camera]
-        renderer.look(data, camera)
+    def _view(self, renderer: Renderer, data: Any, camera: str) -> View:
         depth_m, bodies = renderer.depth_and_bodies()
-        world_from_camera = np.eye(4)
+        fov_y_deg = float(self.compiled.model.cam_fovy[self.compiled.cameras[camera]])
+        return View(depth_m=depth_m, bodies=bodies, fov_y_deg=fov_y_deg, placement=self._placement(data, camera))
+
+    def _placement(self, data: Any, camera: str) -> Placement:
+        number, world_from_camera = self.compiled.cameras[camera], np.eye(4)
         world_from_camera[:3, :3], world_from_camera[:3, 3] = data.cam_xmat[number].reshape(3, 3), data.cam_xpos[number]
-        return View(
-            depth_m=depth_m,
-            bodies=bodies,
-            fov_y_deg=float(self.compiled.model.cam_fovy[number]),
-            world_from_camera=world_from_camera,
-            world_from_body=_world_from_body(data),
-        )
+        return Placement(world_from_camera=world_from_camera, world_from_body=_world_from_body(data))
 
     def _bounded(self, action: Action, state: TwinState) -> Float64[np.ndarray, "b a"]:
         space = self.spec.action_space
@@ -215,9 +222,8 @@ class TwinWorld(World[TwinState], Renders, Embeds):
     def _refuse_unstable(self, data: Any, row: int) -> None:
         """MuJoCo counts what went wrong; WorldError names where."""
         kinds, model = self._mujoco.mjtWarning, self.compiled.model
-        for kind, warning in enumerate(data.warning):
-            if not warning.number:
-                continue
+        for kind in np.flatnonzero(data.warning.number).tolist():
+            warning = data.warning[kind]
             if kind == kinds.mjWARN_BADQPOS:
                 body = model.jnt_bodyid[np.searchsorted(model.jnt_qposadr, warning.lastinfo, side="right") - 1]
             elif kind in (kinds.mjWARN_BADQVEL, kinds.mjWARN_BADQACC, kinds.mjWARN_INERTIA):
@@ -229,6 +235,18 @@ class TwinWorld(World[TwinState], Renders, Embeds):
                 f"scene {self.scene.name!r}, row {row}: {where} became unstable by {data.time:.3f} s ({kinds(kind).name}); try a smaller "
                 f"seconds_per_substep than {self.scene.seconds_per_substep}, or look for light bodies with stiff drives or deep overlaps"
             )
+
+
+def _pictures(shot: Shot, modalities: tuple[str, ...]) -> dict[str, Tensor]:
+    found = {}
+    if shot.rgb is not None:
+        found["rgb"] = to_model(shot.rgb)
+    if shot.view is not None:
+        found["depth"] = torch.from_numpy(shot.view.depth_m)[None]
+        found["segmentation"] = torch.from_numpy(shot.view.bodies)[None]
+        if "normals" in modalities:
+            found["normals"] = torch.from_numpy(normals(shot.view)).movedim(-1, 0)
+    return found
 
 
 def _camera(scene: Scene, name: str) -> Camera:

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 
 from armillary.core import ConfigError
+from armillary.core.settings import override
 from armillary.worlds.twin.asset import Asset, Body, Drive, Inertia, Joint, Material, Shape
 from armillary.worlds.twin.geometry import Box
+from armillary.worlds.twin.manifest import Manifest, read_manifest, write_manifest
 from armillary.worlds.twin.quantity import Quantity
-from armillary.worlds.twin.randomise import NOTHING, Randomiser, noisy, randomise
+from armillary.worlds.twin.randomise import NOTHING, Randomiser, randomise
 from armillary.worlds.twin.scene import Camera, Light, Placed, Scene
+from armillary.worlds.twin.scenes.catalogue import build
+from armillary.worlds.twin.texture import KINDS
 
 SUN = Light(name="sun", direction=(0.0, 0.0, -1.0), colour=(0.5, 0.6, 0.7))
 CAMERA = Camera.looking("front", at=(0.0, 0.0, 0.0), eye=(2.0, 0.0, 1.0), fov_y_deg=40.0)
@@ -124,13 +128,49 @@ def test_a_setting_that_cannot_be_is_refused_by_its_name(name, value, words):
         Randomiser(**{name: value})
 
 
-def test_noise_has_the_deviation_asked_for_and_no_bias():
-    grey = np.full((200, 200, 3), 128, dtype=np.uint8)
-    found = noisy(grey, 0.02, np.random.default_rng(0)).astype(float)
-    assert found.std() == pytest.approx(0.02 * 255, rel=0.02) and found.mean() == pytest.approx(128, abs=0.1)
-    assert (noisy(grey, 0.0, np.random.default_rng(0)) == grey).all()
+def test_the_share_of_materials_that_get_a_pattern_is_as_asked():
+    patterned = [drawn(replace(NOTHING, texture=0.3), seed).things[0].asset.materials[0].texture for seed in range(200)]
+    found = [texture for texture in patterned if texture is not None]
+    assert len(found) / 200 == pytest.approx(0.3, abs=0.08)
+    assert {texture.kind for texture in found} == set(KINDS)
+    assert all(np.abs(np.array(texture.colour) - 0.5).max() > 0.1 for texture in found), "it must be told from the material's own colour"
+    assert min(texture.size_m for texture in found) >= 0.12 * 2.0 and max(texture.size_m for texture in found) <= 1.0
+    assert drawn(Randomiser(texture=1.0), 3).things[0].asset.materials[0].texture is not None
 
 
-def test_noise_does_not_wrap_around_at_black_and_white():
-    black, white = (np.full((64, 64, 3), level, dtype=np.uint8) for level in (0, 255))
-    assert noisy(black, 0.05, np.random.default_rng(0)).max() < 90 and noisy(white, 0.05, np.random.default_rng(0)).min() > 165
+def test_distractors_and_patterns_leave_every_other_number_as_it_is():
+    scene = build("tabletop", 0)
+    plain, full = (
+        randomise(scene, settings, np.random.default_rng(1)) for settings in (Randomiser(), Randomiser(texture=1.0, distractors=(2, 2)))
+    )
+    assert (plain.lights, plain.cameras, plain.sky) == (full.lights, full.cameras, full.sky)
+    for thing in plain.things:
+        other = full.thing(thing.name)
+        bare = tuple(replace(material, texture=None) for material in other.asset.materials)
+        assert replace(other, asset=replace(other.asset, materials=bare)) == thing
+    assert [thing.name for thing in full.things[len(plain.things) :]] == ["distractor 1", "distractor 2"]
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [((3,), (3, 3)), ((1, 4), (1, 4)), ((2, 1), None), ((0, 21), None), ((1, 2, 3), None), ((), None)]
+)
+def test_distractors_are_one_number_or_two(given, meant):
+    if meant is not None:
+        assert Randomiser(distractors=given).distractors == meant
+        return
+    with pytest.raises(ConfigError, match=r"randomise\.distractors must be one or two whole numbers, fewest first, of 0 to 20, received"):
+        Randomiser(distractors=given)
+
+
+def test_settings_are_asked_for_by_name_and_survive_the_manifests_file(tmp_path):
+    words = {"randomise.texture": "0.5", "randomise.distractors": "2", "randomise.lens": "1.0", "randomise.shot-noise": "0.02"}
+    manifest = override(Manifest(scene="tabletop"), words)
+    settings = manifest.randomise
+    assert (settings.texture, settings.distractors, settings.lens, settings.shot_noise) == (0.5, (2, 2), 1.0, 0.02)
+    assert override(manifest, {"randomise.distractors": "1,3"}).randomise.distractors == (1, 3)
+    write_manifest(manifest, tmp_path / "manifest.json")
+    assert read_manifest(tmp_path / "manifest.json") == manifest
+    for wrong in ("2", "[1.5]", '["2"]', "[true]"):
+        (tmp_path / "wrong.json").write_text(f'{{"scene": "tabletop", "randomise": {{"distractors": {wrong}}}}}')
+        with pytest.raises(ConfigError, match=r"wrong.json: randomise.distractors must be a list of one or two whole numbers, received"):
+            read_manifest(tmp_path / "wrong.json")

@@ -1,19 +1,24 @@
 """A recorded episode against the world it was recorded in: alignment, latency, and labels that are true."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from armillary.core import Prompt, seeded
+from armillary.core import Prompt, WorldError, seeded
 
 pytest.importorskip("mujoco", reason="twins need the extra of that name")
 
+from armillary.data.labels import IMAGES
 from armillary.worlds.twin.manifest import Manifest
+from armillary.worlds.twin.motion import smooth_actions
+from armillary.worlds.twin.perform import world_of
 from armillary.worlds.twin.randomise import NOTHING
-from armillary.worlds.twin.record import CAMERA, IDLE, Labelled, action_names, record_episode, smooth_actions, state_names, world_of
+from armillary.worlds.twin.record import IDLE, Labelled, action_names, follow, record_episode, state_names
+from armillary.worlds.twin.world import TwinWorld
 
 ARM = Manifest(scene="tabletop", steps=8, size=32, cameras=("front", "wrist"), randomise=replace(NOTHING, mass=1.0, image_noise=0.02))
 TABLE_TOP_M = 0.72
@@ -63,12 +68,12 @@ def test_an_episode_is_the_same_whenever_it_is_recorded(recorded):
     record_episode(ARM, 0)
     again = record_episode(ARM, 1)
     assert again.labels == recorded.labels
-    np.testing.assert_array_equal(again.episode.frames[CAMERA + "wrist"], recorded.episode.frames[CAMERA + "wrist"])
+    np.testing.assert_array_equal(again.episode.frames[IMAGES + "wrist"], recorded.episode.frames[IMAGES + "wrist"])
 
 
 def test_noise_is_on_pictures_and_never_on_labels(recorded):
     clean = record_episode(replace(ARM, randomise=replace(ARM.randomise, image_noise=0.0)), 1)
-    difference = recorded.episode.frames[CAMERA + "front"].astype(float) - clean.episode.frames[CAMERA + "front"]
+    difference = recorded.episode.frames[IMAGES + "front"].astype(float) - clean.episode.frames[IMAGES + "front"]
     assert difference.std() == pytest.approx(0.02 * 255, rel=0.1)
     assert clean.labels == recorded.labels
 
@@ -116,3 +121,61 @@ def test_a_scene_without_drives_has_one_idle_action_and_no_state():
     assert found.episode.state is None and found.episode.actions.shape == (3, 1) and not found.episode.actions.any()
     labels = labels_of(found)
     assert labels["front.normals"].shape == (3, 16, 16, 3) and "front.depth" not in labels
+
+
+def test_labels_are_plain_arrays_that_pack_well():
+    """A pixel's whole history lies side by side in the file."""
+    recorded = record_episode(replace(ARM, cameras=("front",), steps=10, size=128, quality="draft", reach=0.0), 1)
+    labels, as_usual = labels_of(recorded), io.BytesIO()
+    assert labels["front.depth"].shape == (10, 128, 128) and labels["front.depth"].dtype == np.float32
+    assert labels["front.segmentation"].dtype == np.uint16 and labels["world_from_body"].shape[::2] == (10, 4)
+    np.savez_compressed(as_usual, **{name: np.ascontiguousarray(values) for name, values in labels.items()})
+    assert len(recorded.labels) < 0.8 * len(as_usual.getvalue())
+
+
+def test_contacts_of_every_step_are_listed(recorded):
+    labels = labels_of(recorded)
+    step, one, other = (labels[f"contact_{what}"] for what in ("step", "body_a", "body_b"))
+    assert step.dtype == np.int32 and one.dtype == other.dtype == np.uint16 and len(step) == len(one) == len(labels["contact_force_n"])
+    assert (np.diff(step) >= 0).all() and step.max() == 7 and (one < other).all() and other.max() < len(labels["thing"])
+    last = step == 7
+    table = int(np.flatnonzero(labels["thing"] == "table")[0])
+    lying = other[last & (one == table)]
+    loose = set(labels["thing"]) - {"", "ground", "table", "arm"}
+    assert set(labels["thing"][lying]) >= loose, "everything that is strewn lies on the table by then"
+
+
+def test_flow_leads_from_each_picture_to_the_next():
+    manifest = replace(ARM, steps=4, cameras=("wrist",), modalities=("rgb", "flow"))
+    recorded = record_episode(manifest, 1)
+    found, world, rng = labels_of(recorded)["wrist.flow"], world_of(manifest, 1), seeded(0)
+    states = [world.start(Prompt(batch_size=1), rng)]
+    for action in recorded.episode.actions[:-1]:
+        states.append(world.step(states[-1], torch.from_numpy(action)[None], rng))
+    assert found.shape == (4, 32, 32, 2) and found.dtype == np.float32
+    for t in range(3):
+        np.testing.assert_array_equal(found[t], world.flow(states[t], states[t + 1], "wrist")[0].movedim(0, -1).numpy())
+    assert np.nanmax(np.abs(found[:3])) > 0.2 and np.isnan(found[3]).all()
+    assert "wrist.depth" not in labels_of(recorded)
+
+
+def test_states_are_simulated_ahead_and_faults_come_in_their_turn(monkeypatch):
+    world, step, seen = world_of(replace(ARM, cameras=("front",)), 0), TwinWorld.step, []
+    actions = smooth_actions(world, 6, 0.3, np.random.default_rng(0))
+    one_by_one = [world.start(Prompt(batch_size=1), seeded(0))]
+    for action in actions[:-1]:
+        one_by_one.append(world.step(one_by_one[-1], torch.from_numpy(action)[None], seeded(0)))
+    with ThreadPoolExecutor(1) as ahead:
+        states = list(follow(world, actions, ahead))
+    assert len(states) == 6 and all(torch.equal(one.physics, other.physics) for one, other in zip(states, one_by_one, strict=True))
+
+    def fails_at_the_third(self, state, action, rng):
+        if torch.equal(state.physics, states[2].physics):
+            raise WorldError("thing 'x' became unstable")
+        return step(self, state, action, rng)
+
+    monkeypatch.setattr(TwinWorld, "step", fails_at_the_third)
+    with ThreadPoolExecutor(1) as ahead, pytest.raises(WorldError, match="became unstable"):
+        for state in follow(world, actions, ahead):
+            seen.append(state)
+    assert len(seen) == 3

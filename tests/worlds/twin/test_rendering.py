@@ -19,7 +19,7 @@ from armillary.worlds.twin.quality import QUALITIES, Quality
 from armillary.worlds.twin.rendering import Renderer
 from armillary.worlds.twin.scene import Camera, Light, Scene
 from armillary.worlds.twin.world import TwinWorld
-from tests.worlds.twin.small_twins import arm, ground, table, thing
+from tests.worlds.twin.small_twins import FRONT, arm, ground, table, thing
 
 SIZE = (48, 64)
 ABOVE = Camera(name="above", pose=Pose((0.0, 0.0, 2.0)), fov_y_deg=60.0)  # looks straight down, x to the right, y up
@@ -193,6 +193,63 @@ def test_renderers_do_not_disturb_one_another():
     gc.collect()
     for world in worlds:
         assert torch.equal(world.render(state)["rgb"], expected)
+
+
+def test_a_context_that_was_used_draws_the_same_to_the_bit():
+    """Whatever its renderers before were asked to do; a thread that ends begins the next one's from nothing."""
+    sun = Light(name="sun", position=(0.0, 0.0, 4.0), direction=(-0.7, 0.0, -1.0))
+    bright = Scene(name="s", things=(ground(), thing("ball", Sphere(0.3))), cameras=(FRONT,), lights=(sun,), ambient=0.9)
+    asked = [(scene, quality, size) for scene in (table(), bright) for quality in QUALITIES for size in ((48, 64), (33, 20))]
+
+    def drawn(scene: Scene, quality: str, size: tuple[int, int]) -> list[bytes]:
+        world = TwinWorld(scene, size=size, quality=quality)
+        shot = world.shoot(world.start(Prompt(), seeded(0)), "front")
+        world.close()
+        return [shot.rgb.tobytes(), shot.view.depth_m.tobytes(), shot.view.bodies.tobytes()]
+
+    fresh: list[list[bytes]] = []
+    for one in asked:
+        run_in_thread(lambda one=one: fresh.append(drawn(*one)))
+    first = rendering._take_context()
+    rendering._idle.context = first
+    for order in (asked, asked[::-1]):
+        assert [drawn(*one) for one in order] == (fresh if order is asked else fresh[::-1])
+    assert rendering._idle.context is first
+
+
+def test_contexts_end_with_their_threads_and_their_renderers():
+    def used(close: bool) -> None:
+        world = TwinWorld(table(), size=SIZE, quality="draft")
+        world.render(world.start(Prompt(), seeded(0)))
+        if close:
+            world.close()
+
+    used(close=True)
+    gc.collect()
+    before = len(rendering._contexts)
+    for close in (True, False):
+        run_in_thread(lambda close=close: used(close))
+    worlds = [TwinWorld(table(), size=SIZE, quality="draft") for _ in range(3)]
+    for world in worlds:
+        world.render(world.start(Prompt(), seeded(0)))
+    for world in worlds:
+        world.close()
+    gc.collect()
+    assert len(rendering._contexts) <= before, "one is kept for the next renderer, no more"
+
+
+def test_a_shot_has_what_was_asked_for():
+    world = TwinWorld(table(), size=SIZE)
+    state = world.start(Prompt(batch_size=2, layout={"ball/body": [[0.0, 0.0, 0.5], [0.2, 0.0, 0.5]]}), seeded(0))
+    looked = world.look(state, "front")
+    for row in (0, 1):
+        shot = world.shoot(state, "front", row=row)
+        assert torch.equal(torch.from_numpy(shot.view.depth_m), looked["depth"][row, 0])
+        assert torch.equal(torch.from_numpy(shot.rgb).movedim(-1, 0) / 255.0, looked["rgb"][row])
+    assert world.shoot(state, "front", view=False).view is None and world.shoot(state, "front", rgb=False).rgb is None
+    place = world.placement(state, "front", row=1)
+    np.testing.assert_allclose(place.world_from_camera, FRONT.pose.matrix(), atol=1e-12)
+    np.testing.assert_array_equal(place.world_from_body, world.poses(state)[1].numpy())
 
 
 def test_threads_share_a_world():

@@ -17,6 +17,8 @@ from armillary.worlds.twin.asset_files import load_asset, save_asset
 from armillary.worlds.twin.geometry import Box, Capsule, Cylinder, Mesh, Plane, Sphere
 from armillary.worlds.twin.pose import Pose
 from armillary.worlds.twin.quantity import Quantity
+from armillary.worlds.twin.readiness import check_asset
+from armillary.worlds.twin.readiness_fix import fix_asset
 from armillary.worlds.twin.usd_read import read_usd
 from armillary.worlds.twin.usd_write import write_usd
 from tests.worlds.twin.usd_assets import assert_same, one_of_everything
@@ -363,15 +365,40 @@ def test_joints_of_six_freedoms(tmp_path: Path):
 
     slides = dict.fromkeys(("transX", "transY", "transZ"), (1.0, -1.0))
     turns = dict.fromkeys(("rotX", "rotY", "rotZ"), (1.0, -1.0))
-    body = "".join(link(name) for name in "abcdef")
+    body = "".join(link(name) for name in "abcdefghi")
     body += six("hinge", "b", **slides, **{**turns, "rotY": (-20.0, 30.0)})
     body += six("ball", "c", **slides) + six("free", "d") + six("fixed", "e", **slides, **turns)
     body += six("knuckle", "f", **slides, rotX=(1.0, -1.0))
+    at_zero = dict.fromkeys(slides, (0.0, 0.0))
+    body += six("slide", "g", **{**slides, "transX": (-0.2, 0.5)}, **dict.fromkeys(turns, (0.0, 0.0)))
+    body += six("pin", "h", **at_zero, rotX=(1.0, -1.0), rotZ=(1.0, -1.0)) + six("off", "i", **{**at_zero, "transX": (0.1, 0.1)}, **turns)
     asset = read_usd(scene(tmp_path, body))
-    assert {joint.name: joint.kind for joint in asset.joints} == {"hinge": "hinge", "ball": "ball", "free": "free", "fixed": "fixed"}
+    kinds = {"hinge": "hinge", "ball": "ball", "free": "free", "fixed": "fixed", "slide": "slide", "pin": "hinge", "off": "slide"}
+    assert {joint.name: joint.kind for joint in asset.joints} == kinds
+    assert [limit.value for limit in asset.joint("slide").limits] == pytest.approx([-0.2, 0.5])
+    assert asset.joint("pin").limits is None and asset.joint("off").limits[0].value == pytest.approx(0.1)
     np.testing.assert_allclose(asset.joint("hinge").frame.rotation() @ (0, 0, 1), (0, 1, 0), atol=1e-12)
     assert asset.joint("hinge").limits[1].value == pytest.approx(math.radians(30))
     assert any("/top/knuckle" in note and "rotY, rotZ free" in note for note in asset.notes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high", "unit"),
+    [("Revolute", 90.0, -45.0, math.pi / 180), ("Prismatic", 0.3, 0.1, 1.0), ("Revolute", 0.5, 0.5, math.pi / 180)],
+)
+def test_reversed_limits_are_read_as_they_stand_and_found_and_mended(tmp_path: Path, kind: str, low: float, high: float, unit: float):
+    """OpenUSD's joints of one freedom are not locked by them: somebody has mixed them up."""
+    ends = f"float physics:lowerLimit = {low}; float physics:upperLimit = {high}"
+    joint = f'def Physics{kind}Joint "j" {{ rel physics:body0 = </top/a>; rel physics:body1 = </top/b>; {ends} }}'
+    asset = read_usd(scene(tmp_path, link("a") + link("b") + joint))
+    assert [limit.value for limit in asset.joint("j").limits] == pytest.approx([low * unit, high * unit])
+    (found,) = (one for one in check_asset(asset) if one.where == "joint 'j'" and one.code == "limits-reversed")
+    assert found.severity == "error" and "leave it no way to go" in found.problem and found.fixable == (low > high)
+    if low > high:
+        write_usd(fix_asset(asset)[0], tmp_path / "fixed.usda")
+        mended = read_usd(tmp_path / "fixed.usda")
+        assert [limit.value for limit in mended.joint("j").limits] == pytest.approx([high * unit, low * unit])
+        assert not [one for one in check_asset(mended) if one.code == "limits-reversed"]
 
 
 def test_what_no_asset_can_hold_is_named(tmp_path: Path):
@@ -449,7 +476,7 @@ def test_broken_numbers_are_refused_by_name(tmp_path: Path, body: str, message: 
 def test_other_suffixes_are_refused(tmp_path: Path):
     with pytest.raises(DataError, match=r"assets are read from .usd, .usda, .usdc, .usdz, .xml, .urdf files, received '.fbx'"):
         load_asset(tmp_path / "a.fbx")
-    with pytest.raises(DataError, match=r"assets are written to .usda, .usdc, .usdz, .glb files, received '.obj'"):
+    with pytest.raises(DataError, match=r"assets are written to .usda, .usdc, .usdz, .xml, .glb files, received '.obj'"):
         save_asset(one_of_everything(), tmp_path / "a.obj")
     with pytest.raises(DataError, match="OpenUSD files end in"):
         write_usd(one_of_everything(), tmp_path / "a.glb")

@@ -1,5 +1,6 @@
 """Closed meshes for drawing: turned on a lathe, swept along a path, and boxes with broken edges."""
 
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -7,6 +8,8 @@ from jaxtyping import Float64, Int64
 
 from armillary.core import ConfigError
 from armillary.worlds.twin.geometry import Mesh
+
+CORNERS = np.array(list(product((-1.0, 1.0), repeat=3)))  # of a box, as signs
 
 
 def lathe(profile: Float64[np.ndarray, "n 2"], *, segments: int = 40) -> Mesh:
@@ -73,10 +76,15 @@ def chamfered(half_sizes: tuple[float, float, float], cut: float) -> Mesh:
     half = np.array(half_sizes, dtype=np.float64)
     if not 0 < cut < half.min():
         raise ConfigError(f"a box's edges can be cut by more than 0 and less than {half.min()}, received {cut}")
-    signs = np.array(list(product((-1.0, 1.0), repeat=3)))
-    # vertex 3 * corner + axis lies on the face of that axis
-    points = (signs * (half - cut))[:, None, :] + signs[:, None, :] * cut * np.eye(3)
-    index = {tuple(sign): corner for corner, sign in enumerate(signs)}
+    points = (CORNERS * (half - cut))[:, None, :] + CORNERS[:, None, :] * cut * np.eye(3)
+    return Mesh(points.reshape(-1, 3), _chamfered_faces())
+
+
+@lru_cache(maxsize=1)
+def _chamfered_faces() -> Int64[np.ndarray, "f 3"]:
+    """Of every box with its edges cut: vertex 3 * corner + axis lies on the face of that axis."""
+    points = (CORNERS * 0.9)[:, None, :] + CORNERS[:, None, :] * 0.1 * np.eye(3)
+    index = {tuple(sign): corner for corner, sign in enumerate(CORNERS)}
     polygons: list[list[int]] = [[3 * corner + axis for axis in range(3)] for corner in range(8)]
     for axis in range(3):
         first, second = [other for other in range(3) if other != axis]
@@ -86,7 +94,7 @@ def chamfered(half_sizes: tuple[float, float, float], cut: float) -> Mesh:
         for a, b in product((-1.0, 1.0), repeat=2):
             low, high = (_corner(index, {axis: end, first: a, second: b}) for end in (-1.0, 1.0))
             polygons.append([3 * low + first, 3 * low + second, 3 * high + second, 3 * high + first])
-    return _convex(points.reshape(-1, 3), polygons)
+    return _convex(points.reshape(-1, 3), polygons).faces
 
 
 def extruded(outline: Float64[np.ndarray, "n 2"], depth: float) -> Mesh:

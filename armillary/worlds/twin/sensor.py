@@ -1,0 +1,28 @@
+"""What a camera's sensor makes of the light that reaches it: exposure, white balance, and noise."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import UInt8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sensor:
+    """`gains` are the factors of red, green and blue. Noise is normal; `read_noise` is the standard deviation of that which is the same
+    everywhere, `shot_noise` of that which grows with the square root of the brightness, where it is full. Both are shares of full
+    brightness."""
+
+    gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    read_noise: float = 0.0
+    shot_noise: float = 0.0
+
+    def expose(self, picture: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
+        """The picture as the sensor gives it, in whole levels and cut off at black and white."""
+        if self == Sensor():
+            return picture
+        values = picture * np.array(self.gains, dtype=np.float32)
+        if self.read_noise or self.shot_noise:
+            noise = rng.standard_normal(picture.shape, dtype=np.float32)
+            noise *= np.sqrt(values * np.float32(255.0 * self.shot_noise**2) + np.float32((255.0 * self.read_noise) ** 2))
+            values += noise
+        return np.rint(values).clip(0, 255).astype(np.uint8)
