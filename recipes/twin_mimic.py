@@ -105,7 +105,10 @@ def main() -> None:
     arguments = study_parser(NAME, __doc__)
     arguments.add_argument("--tasks", nargs="+", default=["grasp", "pick_place"], help="tasks with stages (default: grasp pick_place)")
     arguments.add_argument("--successes", type=int, default=500, help="wanted of each seed and task (default 500)")
-    run_seeds(NAME, begin(arguments), judge, rows)
+    options = begin(arguments)
+    words = f"--tasks {' '.join(options.tasks)} --successes {options.successes}"
+    notes = [f"each seed's {DEMONSTRATIONS} demonstrations are its expert's first successes; every try has its things elsewhere"]
+    run_seeds(NAME, options, judge, rows, room="-".join(words.replace("--", "").split()), words=words, notes=notes)
 
 
 if __name__ == "__main__":
