@@ -42,6 +42,7 @@ class Manifest:
     `steps` pictures an episode, `seconds_per_step` apart, `size` pixels wide and high, from the named `cameras` (none named: the scene's
     first). With `vary_layout` every episode has a layout of its own, with other things in other places; otherwise all have the one that
     the seed gives. `policy` "random": smooth motion around what the drives hold at the start, at most `reach` of half their range away.
+    With `label_columns` what labels say of each camera is in columns of the dataset as well (`labels.CAMERA.NAME`), for readers of LeRobot.
 
     With a `task` the scene is the task's, and an episode ends when it is done or its time is up, whatever `steps` says. `policy` "expert"
     does it; "mimic" carries over what the dataset `demonstrations` shows to where things now are. Both try again until they succeed.
@@ -56,6 +57,7 @@ class Manifest:
     size: int = 128
     cameras: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ("rgb", "depth", "segmentation")
+    label_columns: bool = False
     quality: str = "fast"
     vary_layout: bool = True
     task: str = ""

@@ -1,7 +1,5 @@
 """Recording one episode of a manifest: pictures, actions, state, and labels that are exactly true."""
 
-import io
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from jaxtyping import Bool, Float32, Float64
 
 from armillary.core import Episode, Prompt, seeded
 from armillary.data.labels import IMAGES
-from armillary.worlds.twin.eye import Eye
+from armillary.worlds.twin.labelling import as_columns, labels_of, npz
 from armillary.worlds.twin.manifest import Manifest
 from armillary.worlds.twin.motion import smooth_actions
 from armillary.worlds.twin.perform import perform, world_of
@@ -26,7 +24,7 @@ IDLE = "nothing"  # the one action, always 0, of a scene without drives
 
 @dataclass(frozen=True, kw_only=True)
 class Labelled:
-    """An episode, and its labels as the bytes of a .npz file (`label_file` says what is in it)."""
+    """An episode, and its labels as the bytes of a .npz file (`labels_of` says what is in it)."""
 
     episode: Episode
     labels: bytes
@@ -68,6 +66,7 @@ def record_episode(manifest: Manifest, index: int) -> Labelled:
     state_rng, *noise_rngs = streams.sensors.spawn(1 + len(acted.seen))
     seen = {camera: seeing[camera].sees(acted.seen[camera], rng) for camera, rng in zip(acted.seen, noise_rngs, strict=True)}
     frames = {IMAGES + camera: pictures.pop("rgb") for camera, pictures in seen.items()}
+    labels = labels_of(world, acted.states, seen, seeing, acted.attempt)
     episode = Episode(
         frames=frames,
         actions=acted.actions if world.drives else np.zeros((manifest.steps, 1), dtype=np.float32),
@@ -76,9 +75,10 @@ def record_episode(manifest: Manifest, index: int) -> Labelled:
         terminated=acted.done,
         seconds_per_step=manifest.seconds_per_step,
         task=acted.words,
+        labels=as_columns(labels, seen) if manifest.label_columns else {},
         index=index,
     )
-    return Labelled(episode=episode, labels=label_file(world, acted.states, seen, seeing, acted.attempt))
+    return Labelled(episode=episode, labels=npz(labels))
 
 
 def _at_random(manifest: Manifest, index: int) -> _Acted:
@@ -151,52 +151,6 @@ def pictures(
         shot = world.shoot(state, camera, rgb="rgb" in modalities, view=any(name != "rgb" for name in modalities))
         found[camera] = {name: _picture(world, shot, later, camera, name) for name in modalities}
     return found
-
-
-def label_file(
-    world: TwinWorld, states: Sequence[TwinState], seen: dict[str, dict[str, np.ndarray]], seeing: dict[str, Eye], attempt: int = 0
-) -> bytes:
-    """The labels of an episode as a compressed .npz, the same bytes for the same labels.
-
-    `attempt` int64: which attempt at the episode's task this is; things are drawn anew for each. `thing`, `body`, `kind` (text, n): what
-    each id is, 0 being nothing; `world_from_body` t n 4 4 float64, by id. Who touches whom, a row
-    a pair and step: `contact_step` c int32, `contact_body_a`, `contact_body_b` c uint16 (ids), `contact_force_n` c float64 (normal force,
-    summed over the pair). For every camera `NAME.world_from_camera` t 4 4 float64 (it looks along its -z, y up), `NAME.intrinsics` 3 3
-    float64 and `NAME.distortion` 4 float64 (OpenCV's camera matrix, with y down and z ahead, and its k1, k2, p1, p2), `NAME.fov_y_deg`
-    (what follows from the intrinsics), and `NAME.MODALITY` t h w ... as `pictures` has them, each t being what it shows of the state
-    before action t. Labels are bent by the lens as the pictures are.
-    """
-    columns = {what: np.array([getattr(label, what) for label in world.labels]) for what in ("thing", "body", "kind")}
-    whole = TwinState(physics=torch.cat([state.physics for state in states]))
-    columns["attempt"] = np.array(attempt)
-    columns["world_from_body"] = world_from_body = world.poses(whole).numpy()
-    touching = world.contacts(whole)
-    columns["contact_step"], columns["contact_force_n"] = touching.row.astype(np.int32), touching.force_n
-    columns["contact_body_a"], columns["contact_body_b"] = touching.bodies.T.astype(np.uint16)
-    cameras = {camera.name: camera for camera in world.scene.cameras}
-    for name, modalities in seen.items():
-        camera = cameras[name]
-        rides_on = world.compiled.bodies[camera.on] if camera.on else 0
-        columns[f"{name}.world_from_camera"] = world_from_body[:, rides_on] @ camera.pose.matrix()
-        optics = seeing[name].optics
-        columns[f"{name}.intrinsics"], columns[f"{name}.distortion"] = optics.matrix(), optics.coefficients()
-        columns[f"{name}.fov_y_deg"] = np.array(optics.fov_y_deg)
-        columns |= {f"{name}.{modality}": value for modality, value in modalities.items()}
-    return _npz(columns)
-
-
-def _npz(columns: dict[str, np.ndarray]) -> bytes:
-    """What numpy.load reads.
-
-    Arrays lie in Fortran's order, a pixel's whole history side by side: most pixels stay as they are, so that depth takes a tenth of
-    the space and of the time. More than zlib's lowest level gains a tenth of the space for twice the time.
-    """
-    written = io.BytesIO()
-    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
-        for name, values in columns.items():
-            with file.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asarray(values, order="F"), allow_pickle=False)
-    return written.getvalue()
 
 
 def _picture(world: TwinWorld, shot: Shot, later: TwinState | None, camera: str, modality: str) -> np.ndarray:

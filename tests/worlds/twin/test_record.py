@@ -12,13 +12,16 @@ from armillary.core import Prompt, WorldError, seeded
 
 pytest.importorskip("mujoco", reason="twins need the extra of that name")
 
+from armillary.data.dataset import open_dataset
 from armillary.data.labels import IMAGES
+from armillary.studies.simulate import simulate
 from armillary.worlds.twin.manifest import Manifest
 from armillary.worlds.twin.motion import smooth_actions
 from armillary.worlds.twin.perform import world_of
 from armillary.worlds.twin.randomise import NOTHING
 from armillary.worlds.twin.record import IDLE, Labelled, action_names, follow, record_episode, state_names
 from armillary.worlds.twin.world import TwinWorld
+from tests.data import lerobot_reader
 
 ARM = Manifest(scene="tabletop", steps=8, size=32, cameras=("front", "wrist"), randomise=replace(NOTHING, mass=1.0, image_noise=0.02))
 TABLE_TOP_M = 0.72
@@ -179,3 +182,21 @@ def test_states_are_simulated_ahead_and_faults_come_in_their_turn(monkeypatch):
         for state in follow(world, actions, ahead):
             seen.append(state)
     assert len(seen) == 3
+
+
+def test_labels_of_cameras_can_be_columns_too(tmp_path):
+    manifest = replace(ARM, cameras=("wrist",), label_columns=True, modalities=("rgb", "depth", "segmentation"), episodes=1)
+    folder = simulate(manifest, tmp_path / "columns")
+    read, labels = open_dataset(folder).load(0).labels, np.load(folder / "labels/episode-000000.npz")
+    assert set(read) == {"labels.wrist.world_from_camera", "labels.wrist.depth", "labels.wrist.segmentation"}
+    for name, column in read.items():
+        np.testing.assert_array_equal(column, labels[name.removeprefix("labels.")])
+
+
+@pytest.mark.skipif(not lerobot_reader.available(), reason="LeRobot is not installed")
+def test_lerobot_reads_labels_that_are_columns(tmp_path):
+    folder = simulate(replace(ARM, cameras=("front",), label_columns=True, episodes=1, steps=3), tmp_path / "columns")
+    row = lerobot_reader.load(tmp_path / "cache").LeRobotDataset("armillary/labels", root=str(folder))[1]
+    labels = np.load(folder / "labels/episode-000000.npz")
+    for name in ("depth", "segmentation"):
+        np.testing.assert_array_equal(row[f"labels.front.{name}"].numpy(), labels[f"front.{name}"][1])
