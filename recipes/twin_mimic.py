@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from armillary.core import Policy
+from armillary.core.storage import read_json, write_json
 from armillary.evaluate.closed_loop_result import wilson
 from armillary.worlds.twin.randomise import Randomiser, randomise
 from armillary.worlds.twin.tasks.attempt import Attempt, attempt
@@ -30,7 +31,7 @@ from recipes.seeds import begin, run_seeds, study_parser
 
 NAME = "twin_mimic"
 DEMONSTRATIONS = 10
-BASELINE = 100  # tries of the baseline
+BASELINE = 30  # tries of the baseline
 TRIES = 4  # for each success that is wanted, at most
 FIRST_SEED = 2_000_000  # of the tasks that are shown; nothing was developed on them
 
@@ -65,21 +66,28 @@ def carrier(world: TaskWorld, parts: Demonstration) -> Policy:
 
 
 def judge(seed: int, options: Namespace, out: Path) -> Mapping:
-    """Successes and tries of every task, by one seed."""
-    count, wanted, baseline = (2, 2, 2) if options.quick else (DEMONSTRATIONS, options.successes, BASELINE)
+    """Successes and tries of every task, by one seed; what is found of a task is kept."""
     found = {}
     for name in options.tasks[:1] if options.quick else options.tasks:
-        sources, asked = shown(name, seed, count)
-        good = tried = again = 0
-        for world, parts, made in elsewhere(sources, seed):
-            good += attempt(world, carrier(world, parts), within_s=parts.enough_s).done
-            if tried < baseline:
-                again += attempt(world, Replay(world, made.actions)).done
-            tried += 1
-            if good == wanted or tried == TRIES * wanted:
-                break
-        found[name] = {"successes": good, "tries": tried, "again": again, "baseline": min(baseline, tried), "asked": asked, "shown": count}
+        path = out / f"{name}-{seed}.json"
+        if not path.exists():
+            write_json(path, multiplied(name, seed, *((2, 2, 2) if options.quick else (DEMONSTRATIONS, options.successes, BASELINE))))
+        found[name] = read_json(path)
     return found
+
+
+def multiplied(name: str, seed: int, count: int, wanted: int, baseline: int) -> dict[str, int]:
+    """How often `count` demonstrations had to be carried over for `wanted` successes, and how the baseline did."""
+    sources, asked = shown(name, seed, count)
+    good = tried = again = 0
+    for world, parts, made in elsewhere(sources, seed):
+        good += attempt(world, carrier(world, parts), within_s=parts.enough_s).done
+        if tried < baseline:
+            again += attempt(world, Replay(world, made.actions), within_s=parts.enough_s).done
+        tried += 1
+        if good == wanted or tried == TRIES * wanted:
+            break
+    return {"successes": good, "tries": tried, "again": again, "baseline": min(baseline, tried), "asked": asked, "shown": count}
 
 
 def rows(measured: Sequence[Mapping]) -> list[dict]:
@@ -107,8 +115,9 @@ def main() -> None:
     arguments.add_argument("--successes", type=int, default=500, help="wanted of each seed and task (default 500)")
     options = begin(arguments)
     words = f"--tasks {' '.join(options.tasks)} --successes {options.successes}"
+    kept = f"found-{'-'.join(options.tasks)}"
     notes = [f"each seed's {DEMONSTRATIONS} demonstrations are its expert's first successes; every try has its things elsewhere"]
-    run_seeds(NAME, options, judge, rows, room="-".join(words.replace("--", "").split()), words=words, notes=notes)
+    run_seeds(NAME, options, judge, rows, kept=kept, room=f"{options.successes}-successes", words=words, notes=notes)
 
 
 if __name__ == "__main__":
