@@ -29,7 +29,7 @@ def add(verbs) -> None:
     job.add_argument("--ray-address", metavar="HOST:PORT", help="let the Ray that runs there do it (implies --ray)")
     job.add_argument("--episodes", metavar="N", help="how many (default: 10)")
     job.add_argument("--steps", metavar="T", help="pictures an episode, ten a second (default: 50); a task ends when it is done")
-    job.add_argument("--label-columns", metavar="yes|no", help="labels of cameras as columns of the dataset as well (default: no)")
+    job.add_argument("--label-columns", metavar="true|false", help="labels of cameras as columns of the dataset as well (default: false)")
     job.add_argument("--task", metavar="TASK", help="what is done: reach, grasp, pick_place, push, drawer or go_to (default: nothing)")
     job.add_argument("--policy", metavar="P", help="who does it: expert, random, or mimic (default: expert with --task, else random)")
     job.add_argument(

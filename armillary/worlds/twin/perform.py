@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32
 
-from armillary.core import ArmillaryError, Policy, seeded
-from armillary.worlds.twin.demonstrations import demonstrations
+from armillary.core import ArmillaryError, ConfigError, Policy, seeded
+from armillary.worlds.twin.demonstrations import Demonstrations, demonstrations
 from armillary.worlds.twin.episode_world import drawn_world, task_world
 from armillary.worlds.twin.manifest import Manifest
 from armillary.worlds.twin.motion import smooth_actions
@@ -38,11 +38,12 @@ class Performance:
 def world_of(manifest: Manifest, episode: int, attempt: int = 0) -> TwinWorld:
     """The randomised world of an attempt at an episode; a TaskWorld where the manifest has a task.
 
-    ConfigError if the scene lacks a camera or cannot be stepped so, DataError for demonstrations that cannot be used.
+    ConfigError if the scene lacks a camera or cannot be stepped so, or demonstrations are of another task; DataError for those that cannot be
+    used.
     """
     if manifest.policy != "mimic":
         return drawn_world(manifest, episode, attempt)
-    task = demonstrations(manifest.demonstrations).task(episode + attempt)
+    task = _shown(manifest).task(episode + attempt)
     return task_world(manifest, task.rearranged(manifest.streams(episode, attempt).layout), episode, attempt)
 
 
@@ -78,8 +79,17 @@ def _actor(manifest: Manifest, world: TaskWorld, episode: int, attempt: int) -> 
     if manifest.policy == "expert":
         return kind_of(manifest.task).expert(world), limit_s
     if manifest.policy == "mimic":
-        shown = demonstrations(manifest.demonstrations).shown(episode + attempt)
+        shown = _shown(manifest).shown(episode + attempt)
         return HandExpert(world, partial(plan_mimic, shown, world.task)), shown.enough_s
     steps = round(limit_s / manifest.seconds_per_step)
     actions = smooth_actions(world, steps, manifest.reach, manifest.streams(episode, attempt).actions)
     return Replay(world, torch.from_numpy(actions)), limit_s
+
+
+def _shown(manifest: Manifest) -> Demonstrations:
+    found = demonstrations(manifest.demonstrations)
+    if found.manifest.task != manifest.task:
+        raise ConfigError(
+            f"{manifest.demonstrations} shows the task {found.manifest.task!r}, not {manifest.task!r}; name that task, or others"
+        )
+    return found

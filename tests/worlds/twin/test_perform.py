@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from armillary.core import ArmillaryError, DataError
+from armillary.core import ArmillaryError, ConfigError, DataError
 from armillary.data.record import write_dataset
 from armillary.studies.simulate import simulate
 from armillary.worlds.twin import perform as module
@@ -92,6 +92,11 @@ def test_demonstrations_are_carried_over(shown):
     assert made.done[-2]
     assert made.world.task.scene.thing("mark").pose != Demonstrations(shown).task(0).scene.thing("mark").pose
     assert len(Demonstrations(shown)) == 2 and Demonstrations(shown).task(2).scene == Demonstrations(shown).task(0).scene
+
+
+def test_demonstrations_of_another_task_are_refused(shown):
+    with pytest.raises(ConfigError, match=r"shown shows the task 'reach', not 'grasp'"):
+        perform(replace(REACH, task="grasp", policy="mimic", demonstrations=str(shown)), 0)
 
 
 def test_what_was_not_simulated_at_a_task_shows_nothing(shown, tmp_path):
