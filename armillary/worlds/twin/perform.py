@@ -38,8 +38,8 @@ class Performance:
 def world_of(manifest: Manifest, episode: int, attempt: int = 0) -> TwinWorld:
     """The randomised world of an attempt at an episode; a TaskWorld where the manifest has a task.
 
-    ConfigError if the scene lacks a camera or cannot be stepped so, or demonstrations are of another task; DataError for those that cannot be
-    used.
+    ConfigError if the scene lacks a camera or cannot be stepped so, or demonstrations are of another task; DataError for those that
+    cannot be used.
     """
     if manifest.policy != "mimic":
         return drawn_world(manifest, episode, attempt)
