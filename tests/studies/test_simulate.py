@@ -14,13 +14,13 @@ import pytest
 from armillary.core import ConfigError, StorageError
 from armillary.data.dataset import open_dataset
 from armillary.data.doctor import examine
-from armillary.data.labels import LABELS_FOLDER, label_path
+from armillary.data.labels import IMAGES, LABELS_FOLDER, label_path
 
 pytest.importorskip("mujoco", reason="twins need the extra of that name")
 
 from armillary.studies.simulate import MANIFEST_FILE, simulate
 from armillary.worlds.twin.manifest import Manifest, read_manifest
-from armillary.worlds.twin.record import CAMERA, record_episode
+from armillary.worlds.twin.record import record_episode
 from tests.data import lerobot_reader
 
 MANIFEST = Manifest(scene="gyroscope", seed=5, episodes=4, steps=6, size=64, cameras=("front", "top"), quality="draft")
@@ -67,7 +67,7 @@ def test_the_dataset_is_sound_and_says_what_it_holds(made):
     dataset = open_dataset(made)
     assert examine(made, deep=True).ok and not dataset.notes
     assert [record.length for record in dataset.episodes] == [6] * 4 and dataset.info.fps == 10
-    assert dataset.info.camera_keys == (CAMERA + "front", CAMERA + "top")
+    assert dataset.info.camera_keys == (IMAGES + "front", IMAGES + "top")
     features = dataset.info.features
     drive = features["action"].names[0]
     assert features["observation.state"].names == (f"{drive}.position", f"{drive}.speed")
@@ -82,7 +82,7 @@ def test_rows_and_labels_belong_to_the_same_episode(made):
         loaded, recorded = dataset.load(record), record_episode(MANIFEST, record.index)
         np.testing.assert_array_equal(loaded.actions, recorded.episode.actions)
         np.testing.assert_array_equal(loaded.state, recorded.episode.state)
-        away = loaded.frames[CAMERA + "top"].astype(int) - recorded.episode.frames[CAMERA + "top"]
+        away = loaded.frames[IMAGES + "top"].astype(int) - recorded.episode.frames[IMAGES + "top"]
         assert np.abs(away).mean() < 4, "only the codec may change the pictures"
         assert label_path(made, record.index).read_bytes() == recorded.labels
         with np.load(io.BytesIO(recorded.labels)) as labels:
