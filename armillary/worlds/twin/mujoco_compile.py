@@ -123,12 +123,12 @@ class SpecBuilder:
 
     def add_pairs(self) -> None:
         """Every two surfaces that can meet."""
-        found: dict[tuple[Material | None, Material | None, bool], Contact] = {}
+        found: dict[tuple[int, int, bool], Contact] = {}
         for number, one in enumerate(self.surfaces):
             for other in self.surfaces[:number]:
                 if not (one.moves or other.moves) or one.group == other.group or (one.group, other.group) in self.joined:
                     continue
-                key = one.material, other.material, one.ball or other.ball
+                key = id(one.material), id(other.material), one.ball or other.ball  # hashing all that is known of them takes long
                 if key not in found:
                     found[key] = contact(one.material, other.material, self.scene.seconds_per_substep, ball=key[2])
                 touch = found[key]

@@ -22,7 +22,10 @@ class Sensor:
             return picture
         values = picture * np.array(self.gains, dtype=np.float32)
         if self.read_noise or self.shot_noise:
-            noise = rng.standard_normal(picture.shape, dtype=np.float32)
-            noise *= np.sqrt(values * np.float32(255.0 * self.shot_noise**2) + np.float32((255.0 * self.read_noise) ** 2))
-            values += noise
-        return np.rint(values).clip(0, 255).astype(np.uint8)
+            deviation = values * np.float32(255.0 * self.shot_noise**2)
+            deviation += np.float32((255.0 * self.read_noise) ** 2)
+            np.sqrt(deviation, out=deviation)
+            deviation *= rng.standard_normal(picture.shape, dtype=np.float32)
+            values += deviation
+        np.rint(values, out=values)
+        return np.clip(values, 0, 255, out=values).astype(np.uint8)

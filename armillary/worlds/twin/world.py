@@ -196,7 +196,9 @@ class TwinWorld(World[TwinState], Renders, Embeds):
         return data
 
     def _posed(self, state: TwinState, row: int) -> Any:
-        data, model = self._placed(state, row), self.compiled.model
+        """Only for looking: what a reset would clear does not show."""
+        data, model = self._data(), self.compiled.model
+        self._mujoco.mj_setState(model, data, np.ascontiguousarray(state.physics[row].numpy()), self._parts)
         for work in (self._mujoco.mj_kinematics, self._mujoco.mj_comPos, self._mujoco.mj_camlight):
             work(model, data)
         return data
