@@ -88,6 +88,14 @@ def publish(
     write_json(RESULTS / f"{name}.json", record)
 
 
+def run_speed(name: str, doc: str, rows: Callable[[int, bool], list[dict]]) -> None:
+    """The whole of a benchmark that has no options of its own: measure `rows(seeds, quick)` and publish them. `doc` is its module's."""
+    options = parser(f"benchmarks.{name}", doc.splitlines()[0]).parse_args()
+    with timed() as wall:
+        measured = rows(1 if options.quick else options.seeds, options.quick)
+    publish(name, measured, options, command=f"python -m benchmarks.{name}", wall_s=wall["s"])
+
+
 def table(rows: Sequence[Mapping[str, object]]) -> str:
     """Rows for a person to read."""
     first, width = (max(len(str(one[column])) for one in [{column: column}, *rows]) + 2 for column in ("subject", "metric"))

@@ -24,7 +24,7 @@ from armillary.worlds.twin.manifest import Manifest
 from armillary.worlds.twin.motion import smooth_actions
 from armillary.worlds.twin.perform import world_of
 from armillary.worlds.twin.record import follow, pictures
-from benchmarks.rows import parser, publish, row, timed
+from benchmarks.rows import row, run_speed
 
 NAME = "twin_dataset"
 SCENE = "tabletop"
@@ -113,10 +113,7 @@ def _row(one: tuple[str, str], estimate: Estimate, seeds: int) -> dict:
 
 def main() -> None:
     """Print the rows."""
-    options = parser(f"benchmarks.{NAME}", __doc__.splitlines()[0]).parse_args()
-    with timed() as wall:
-        measured = rows(1 if options.quick else options.seeds, options.quick)
-    publish(NAME, measured, options, command=f"python -m benchmarks.{NAME}", wall_s=wall["s"])
+    run_speed(NAME, __doc__, rows)
 
 
 if __name__ == "__main__":

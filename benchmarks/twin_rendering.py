@@ -14,7 +14,7 @@ from armillary.core import Prompt, bootstrap, seeded
 from armillary.worlds.twin.quality import QUALITIES
 from armillary.worlds.twin.scenes.catalogue import build
 from armillary.worlds.twin.world import TwinWorld
-from benchmarks.rows import parser, publish, row, timed
+from benchmarks.rows import row, run_speed
 
 NAME = "twin_rendering"
 SCENE = "tabletop"
@@ -76,10 +76,7 @@ def rows(seeds: int, quick: bool) -> list[dict]:
 
 def main() -> None:
     """Print the rows."""
-    options = parser(f"benchmarks.{NAME}", __doc__.splitlines()[0]).parse_args()
-    with timed() as wall:
-        measured = rows(1 if options.quick else options.seeds, options.quick)
-    publish(NAME, measured, options, command=f"python -m benchmarks.{NAME}", wall_s=wall["s"])
+    run_speed(NAME, __doc__, rows)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from armillary.core import Prompt, seeded
@@ -11,6 +12,7 @@ from armillary.data.card import CARD_FILE, card_text
 from armillary.data.labels import CARD_SECTION, MANIFEST_FILE, label_path
 from armillary.data.metadata import read_metadata
 from armillary.data.record import DatasetWriter
+from armillary.data.staging import refuse_existing
 from armillary.studies.processes import in_order
 from armillary.worlds.twin.manifest import Manifest, write_manifest
 from armillary.worlds.twin.perform import world_of
@@ -55,11 +57,13 @@ def simulate(
     StorageError when `out` exists. Killed half-way, the episodes written so far can be read with their labels, and
     `armillary data doctor OUT --repair` closes the dataset.
     """
-    episodes = in_order(partial(record_episode, manifest), manifest.episodes, workers)
-    out, columns = Path(out), try_out(manifest)
+    out = Path(out)
+    refuse_existing(out)
+    columns, episodes = try_out(manifest), iter(in_order(partial(record_episode, manifest), manifest.episodes, workers))
+    first = next(episodes)  # what fails at once leaves no folder behind
     with DatasetWriter(out, robot_type=f"twin-{manifest.scene}", action_names=columns.actions, state_names=columns.state) as writer:
         write_manifest(manifest, out / MANIFEST_FILE)
-        for number, labelled in enumerate(episodes):
+        for number, labelled in enumerate(chain([first], episodes)):
             write_atomically(label_path(out, number), lambda path, labels=labelled.labels: path.write_bytes(labels))
             writer.save(labelled.episode)
             if progress is not None:

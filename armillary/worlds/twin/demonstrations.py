@@ -32,7 +32,7 @@ class Demonstrations:
                 f"{self.path} was made with task {self.manifest.task!r} and policy {self.manifest.policy!r}; demonstrations need a "
                 "task, and are not made of demonstrations"
             )
-        self._shown: dict[int, tuple[Task, Demonstration]] = {}
+        self._shown: dict[int, Demonstration] = {}
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -58,8 +58,8 @@ class Demonstrations:
                     f"{self.path}, episode {record.index}: its actions do not do the task when they are played again; leave it out, or "
                     "record it again with this version"
                 )
-            self._shown[record.index] = world.task, demonstration(world, played)
-        return self._shown[record.index][1]
+            self._shown[record.index] = demonstration(world, played)
+        return self._shown[record.index]
 
     def _record(self, number: int):
         return self._dataset.episodes[number % len(self._dataset)]

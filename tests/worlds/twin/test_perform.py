@@ -70,6 +70,14 @@ def test_who_never_succeeds_is_told_so(monkeypatch):
         perform(REACH, 1)
 
 
+def test_what_fails_at_once_leaves_no_dataset_behind(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "ATTEMPTS", 1)
+    monkeypatch.setattr(module, "_actor", idle)
+    with pytest.raises(ArmillaryError, match="episode 0: 1 attempts"):
+        simulate(REACH, tmp_path / "none")
+    assert not list(tmp_path.iterdir())
+
+
 def test_random_motion_at_a_task_is_kept_as_it_is():
     made = perform(replace(REACH, policy="random"), 0)
     assert isinstance(made.world, TaskWorld) and made.attempt == 0

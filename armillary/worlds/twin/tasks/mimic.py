@@ -52,7 +52,7 @@ class Demonstration:
 
 
 def demonstration(world: TaskWorld, attempt: Attempt) -> Demonstration:
-    """What an attempt that did its task shows. ConfigError if the task has no stages; DataError if the attempt failed."""
+    """What an attempt that did its task shows. DataError if the task has no stages, or the attempt failed."""
     task = world.task
     if not isinstance(task, Staged):
         raise DataError(f"the task {task.words!r} has no stages, so that its demonstrations cannot be carried over to other places")
