@@ -21,6 +21,7 @@ from armillary.worlds.twin.tasks.moves import HandExpert, Move
 from armillary.worlds.twin.tasks.pick_place import TARGETS, PickPlace, fits
 from armillary.worlds.twin.tasks.task import Task, TaskWorld
 from armillary.worlds.twin.tasks.truth import Truth
+from armillary.worlds.twin.world import TwinState
 
 NAMES = ("grasp", "pick_place")
 
@@ -170,6 +171,16 @@ def test_what_was_placed_stays(placed):
         state = world.step(state, tries.actions[-1:], seeded(0))
     truth = Truth(world, state)
     assert task.there(truth) and np.linalg.norm(truth.place(task.thing) - before) < 0.01
+
+
+def test_what_still_moves_is_not_placed(placed):
+    world, made = placed
+    joint = world.compiled.free[root(world.task, world.task.thing)]
+    first = 1 + world.compiled.model.nq + world.compiled.model.jnt_dofadr[joint]
+    physics = made.states[-1].physics.clone()
+    assert world.task.done(Truth(world, TwinState(physics=physics)))
+    physics[0, first] += 0.1  # m/s
+    assert not world.task.done(Truth(world, TwinState(physics=physics)))
 
 
 def test_above_the_target_or_beside_it_is_not_there():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from armillary.core import Prompt, WorldError, seeded
+from armillary.core import Prompt, WorldError, seeded, to_disk
 
 pytest.importorskip("mujoco", reason="twins need the extra of that name")
 
@@ -52,6 +52,16 @@ def replayed(manifest: Manifest, index: int, actions: np.ndarray) -> np.ndarray:
 def test_each_action_leads_from_its_row_to_the_next(recorded):
     np.testing.assert_array_equal(recorded.episode.state, replayed(ARM, 1, recorded.episode.actions))
     assert np.abs(np.diff(recorded.episode.state[:, :7], axis=0)).max() > 0.01, "the arm must move"
+
+
+def test_each_picture_shows_its_own_row():
+    plain = replace(ARM, cameras=("front",), reach=1.0, randomise=NOTHING, modalities=("rgb",))
+    episode, world, rng = record_episode(plain, 1).episode, world_of(plain, 1), seeded(0)
+    state = world.start(Prompt(batch_size=1), rng)
+    for picture, action in zip(episode.frames[IMAGES + "front"], episode.actions, strict=True):
+        np.testing.assert_array_equal(picture, to_disk(world.look(state, "front", ("rgb",))["rgb"])[0])
+        state = world.step(state, torch.from_numpy(action)[None], rng)
+    assert (episode.frames[IMAGES + "front"][0] != episode.frames[IMAGES + "front"][-1]).any(), "the arm must be seen to move"
 
 
 def test_latency_delays_what_the_drives_are_told_but_not_what_is_recorded():
