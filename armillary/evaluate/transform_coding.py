@@ -1,0 +1,190 @@
+"""Linear codes of video: a truncated DCT of blocks and the principal components of blocks, what a learned tokenizer must beat.
+
+Each keeps a fixed set of numbers of every block, so that as with a tokenizer no bits are spent on telling which. `TruncatedDct` transforms
+time, colour, rows and columns of a block by the orthonormal DCT-II: along the three colours it is brightness (R + G + B) / sqrt 3,
+(R - B) / sqrt 2 and (R - 2 G + B) / sqrt 6, a rotation of RGB much like YCbCr. `zonal` keeps the lowest frequencies, `fitted` those that
+are largest on training clips: the best that this transform can do. `PrincipalBlocks` is the best of all linear codes of such blocks on
+its training clips (Karhunen and Loeve).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from armillary.core import ConfigError, DataError
+
+COLOURS = 3
+COLOUR_FREQUENCY = 2.0  # differences of colour are kept up to half the frequency of brightness, as in 4:2:0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """How large a block is, in frames and pixels. It spans the three colours."""
+
+    frames: int
+    height: int
+    width: int
+
+    def __post_init__(self):
+        if min(self.frames, self.height, self.width) < 1:
+            raise ConfigError(f"a block needs at least one frame, row and column, received {self}")
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Frames, colours, rows, columns."""
+        return self.frames, COLOURS, self.height, self.width
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers a block holds."""
+        return prod(self.shape)
+
+    def cut(self, clip: Float[Tensor, "t 3 h w"]) -> Float[Tensor, "n bt 3 bh bw"]:
+        """The blocks of a clip: rows of blocks of the first frames first. DataError where they do not fill the clip."""
+        if any(length % size for length, size in zip(clip.shape, (self.frames, COLOURS, self.height, self.width), strict=True)):
+            sizes = f"{self.frames} x {self.height} x {self.width}"
+            raise DataError(f"blocks of {sizes} do not fill a clip of shape {tuple(clip.shape)} (t c h w); choose sizes that divide it")
+        time, _, rows, columns = clip.shape
+        grid = clip.reshape(time // self.frames, self.frames, COLOURS, rows // self.height, self.height, columns // self.width, self.width)
+        return grid.permute(0, 3, 5, 1, 2, 4, 6).flatten(0, 2)
+
+    def join(self, blocks: Float[Tensor, "n bt 3 bh bw"], clip_shape: Sequence[int]) -> Float[Tensor, "t 3 h w"]:
+        """The clip of that shape that `cut` would cut into these blocks."""
+        time, _, rows, columns = clip_shape
+        grid = blocks.reshape(time // self.frames, rows // self.height, columns // self.width, *self.shape)
+        return grid.permute(0, 3, 4, 1, 5, 2, 6).reshape(time, COLOURS, rows, columns)
+
+
+class LinearCode(ABC):
+    """What keeps some numbers of a clip and gives a clip back from them alone."""
+
+    @abstractmethod
+    def reconstruct(self, clip: Float[Tensor, "t 3 h w"]) -> Float[Tensor, "t 3 h w"]:
+        """The clip as it comes back: not clipped to [0, 1]. DataError where the clip cannot be cut into blocks."""
+
+    @abstractmethod
+    def numbers_of(self, clip_shape: Sequence[int]) -> int:
+        """How many numbers are kept of a clip of shape `t 3 h w`."""
+
+
+class BlockCode(LinearCode):
+    """A linear code that treats every block alike and keeps `count` numbers of it."""
+
+    def __init__(self, block: Block, count: int):
+        if not 1 <= count <= block.numbers:
+            raise ConfigError(f"count must be from 1 to {block.numbers}, the numbers of a block {block.shape}; received {count}")
+        self.block, self.count = block, count
+
+    @abstractmethod
+    def project(self, blocks: Float[Tensor, "n bt 3 bh bw"]) -> Float[Tensor, "n bt 3 bh bw"]:
+        """Blocks as they come back."""
+
+    def reconstruct(self, clip: Float[Tensor, "t 3 h w"]) -> Float[Tensor, "t 3 h w"]:
+        return self.block.join(self.project(self.block.cut(clip)), clip.shape)
+
+    def numbers_of(self, clip_shape: Sequence[int]) -> int:
+        return prod(clip_shape) // self.block.numbers * self.count
+
+
+class TruncatedDct(BlockCode):
+    """Of the DCT of every block, the `kept` positions; all others are taken to be zero."""
+
+    def __init__(self, block: Block, kept: Bool[Tensor, "bt 3 bh bw"]):
+        super().__init__(block, int(kept.sum()))
+        self.kept = kept
+
+    @classmethod
+    def zonal(cls, block: Block, count: int) -> "TruncatedDct":
+        """The lowest frequencies: nearest to zero in half cycles a frame and a pixel. See COLOUR_FREQUENCY."""
+        times, rows, columns = (torch.arange(size, dtype=torch.float64) / size for size in (block.frames, block.height, block.width))
+        squares = times[:, None, None].square() + rows[:, None].square() + columns.square()
+        by_colour = torch.stack([squares, COLOUR_FREQUENCY**2 * squares, COLOUR_FREQUENCY**2 * squares], dim=1)
+        return cls(block, _lowest(by_colour, count))
+
+    @classmethod
+    def fitted(cls, clips: Sequence[Float[Tensor, "t 3 h w"]], block: Block, count: int) -> "TruncatedDct":
+        """The positions whose mean square over the blocks of the (training) clips is largest."""
+        _refuse_none(clips)
+        total = torch.zeros(block.shape, dtype=torch.float64)
+        for clip in clips:
+            total += dct(block.cut(clip.double())).square().sum(0)
+        return cls(block, _lowest(-total, count))
+
+    def project(self, blocks: Float[Tensor, "n bt 3 bh bw"]) -> Float[Tensor, "n bt 3 bh bw"]:
+        return dct(dct(blocks) * self.kept, inverse=True)
+
+
+class PrincipalBlocks(BlockCode):
+    """The mean block of the training clips, and how far each block lies from it along the `count` directions of most variance.
+
+    The covariance has a row for every number of a block: for blocks of a few thousand numbers.
+    """
+
+    def __init__(self, clips: Sequence[Float[Tensor, "t 3 h w"]], block: Block, count: int):
+        super().__init__(block, count)
+        _refuse_none(clips)
+        total, products, blocks = 0.0, 0.0, 0
+        for clip in clips:
+            flat = block.cut(clip.double()).flatten(1)
+            total, products, blocks = total + flat.sum(0), products + flat.T @ flat, blocks + len(flat)
+        self.mean: Float[Tensor, " d"] = total / blocks
+        covariance = products / blocks - torch.outer(self.mean, self.mean)
+        self.directions: Float[Tensor, "d k"] = torch.linalg.eigh(covariance).eigenvectors[:, -count:]
+
+    def project(self, blocks: Float[Tensor, "n bt 3 bh bw"]) -> Float[Tensor, "n bt 3 bh bw"]:
+        mean, directions = self.mean.to(blocks.dtype), self.directions.to(blocks.dtype)
+        return ((blocks.flatten(1) - mean) @ directions @ directions.T + mean).reshape(blocks.shape)
+
+
+class FirstFrameAlone(LinearCode):
+    """The first frame by one code and the 1 + k T - 1 frames after it by another, as a causal tokenizer cuts a clip."""
+
+    def __init__(self, first: BlockCode, rest: BlockCode):
+        if first.block.frames != 1:
+            raise ConfigError(f"the code of the first frame needs blocks of one frame, received {first.block.frames}")
+        self.first, self.rest = first, rest
+
+    def reconstruct(self, clip: Float[Tensor, "t 3 h w"]) -> Float[Tensor, "t 3 h w"]:
+        return torch.cat([self.first.reconstruct(clip[:1]), self.rest.reconstruct(clip[1:])])
+
+    def numbers_of(self, clip_shape: Sequence[int]) -> int:
+        time, *frame = clip_shape
+        return self.first.numbers_of((1, *frame)) + self.rest.numbers_of((time - 1, *frame))
+
+
+def dct(blocks: Float[Tensor, "n t c h w"], *, inverse: bool = False) -> Float[Tensor, "n t c h w"]:
+    """The orthonormal DCT-II of every axis but the first, or what it was taken of."""
+    for axis in range(1, blocks.ndim):
+        matrix = dct_matrix(blocks.shape[axis]).to(blocks)
+        blocks = torch.tensordot(blocks, matrix.T if inverse else matrix, dims=([axis], [1])).movedim(-1, axis)
+    return blocks
+
+
+def dct_matrix(size: int) -> Float[Tensor, "size size"]:
+    """Row k is the k-th cosine of the orthonormal DCT-II, in float64.
+
+    >>> dct_matrix(2) * 2**0.5
+    tensor([[ 1.0000,  1.0000],
+            [ 1.0000, -1.0000]], dtype=torch.float64)
+    """
+    frequency, place = torch.arange(size, dtype=torch.float64)[:, None], torch.arange(size, dtype=torch.float64) + 0.5
+    matrix = torch.cos(torch.pi / size * frequency * place) * (2.0 / size) ** 0.5
+    matrix[0] /= 2.0**0.5
+    return matrix
+
+
+def _lowest(values: Float[Tensor, "t c h w"], count: int) -> Bool[Tensor, "t c h w"]:
+    """True at the `count` smallest values; of equal ones the first."""
+    kept = torch.zeros(values.numel(), dtype=torch.bool)
+    kept[values.flatten().argsort(stable=True)[:count]] = True
+    return kept.reshape(values.shape)
+
+
+def _refuse_none(clips: Sequence) -> None:
+    if len(clips) == 0:
+        raise DataError("a code is fitted on training clips, received none; give at least one")
