@@ -1,8 +1,7 @@
 """Linear codes of video: a truncated DCT of blocks and the principal components of blocks, what a learned tokenizer must beat.
 
 Each keeps a fixed set of numbers of every block, so that as with a tokenizer no bits are spent on telling which. `TruncatedDct` transforms
-time, colour, rows and columns of a block by the orthonormal DCT-II: along the three colours it is brightness (R + G + B) / sqrt 3,
-(R - B) / sqrt 2 and (R - 2 G + B) / sqrt 6, a rotation of RGB much like YCbCr. `zonal` keeps the lowest frequencies, `fitted` those that
+time, colour, rows and columns of a block by the orthonormal DCT-II. `zonal` keeps the lowest frequencies, `fitted` those that
 are largest on training clips: the best that this transform can do. `PrincipalBlocks` is the best of all linear codes of such blocks on
 its training clips (Karhunen and Loeve).
 """
@@ -17,9 +16,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from armillary.core import ConfigError, DataError
+from armillary.nn.dct import dct, lowest_frequencies, smallest
 
 COLOURS = 3
-COLOUR_FREQUENCY = 2.0  # differences of colour are kept up to half the frequency of brightness, as in 4:2:0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +99,8 @@ class TruncatedDct(BlockCode):
 
     @classmethod
     def zonal(cls, block: Block, count: int) -> "TruncatedDct":
-        """The lowest frequencies: nearest to zero in half cycles a frame and a pixel. See COLOUR_FREQUENCY."""
-        times, rows, columns = (torch.arange(size, dtype=torch.float64) / size for size in (block.frames, block.height, block.width))
-        squares = times[:, None, None].square() + rows[:, None].square() + columns.square()
-        by_colour = torch.stack([squares, COLOUR_FREQUENCY**2 * squares, COLOUR_FREQUENCY**2 * squares], dim=1)
-        return cls(block, _lowest(by_colour, count))
+        """The lowest frequencies: nearest to zero in half cycles a frame and a pixel (`nn.dct`)."""
+        return cls(block, lowest_frequencies(block.shape, count))
 
     @classmethod
     def fitted(cls, clips: Sequence[Float[Tensor, "t 3 h w"]], block: Block, count: int) -> "TruncatedDct":
@@ -113,7 +109,7 @@ class TruncatedDct(BlockCode):
         total = torch.zeros(block.shape, dtype=torch.float64)
         for clip in clips:
             total += dct(block.cut(clip.double())).square().sum(0)
-        return cls(block, _lowest(-total, count))
+        return cls(block, smallest(-total, count))
 
     def project(self, blocks: Float[Tensor, "n bt 3 bh bw"]) -> Float[Tensor, "n bt 3 bh bw"]:
         return dct(dct(blocks) * self.kept, inverse=True)
@@ -155,34 +151,6 @@ class FirstFrameAlone(LinearCode):
     def numbers_of(self, clip_shape: Sequence[int]) -> int:
         time, *frame = clip_shape
         return self.first.numbers_of((1, *frame)) + self.rest.numbers_of((time - 1, *frame))
-
-
-def dct(blocks: Float[Tensor, "n t c h w"], *, inverse: bool = False) -> Float[Tensor, "n t c h w"]:
-    """The orthonormal DCT-II of every axis but the first, or what it was taken of."""
-    for axis in range(1, blocks.ndim):
-        matrix = dct_matrix(blocks.shape[axis]).to(blocks)
-        blocks = torch.tensordot(blocks, matrix.T if inverse else matrix, dims=([axis], [1])).movedim(-1, axis)
-    return blocks
-
-
-def dct_matrix(size: int) -> Float[Tensor, "size size"]:
-    """Row k is the k-th cosine of the orthonormal DCT-II, in float64.
-
-    >>> dct_matrix(2) * 2**0.5
-    tensor([[ 1.0000,  1.0000],
-            [ 1.0000, -1.0000]], dtype=torch.float64)
-    """
-    frequency, place = torch.arange(size, dtype=torch.float64)[:, None], torch.arange(size, dtype=torch.float64) + 0.5
-    matrix = torch.cos(torch.pi / size * frequency * place) * (2.0 / size) ** 0.5
-    matrix[0] /= 2.0**0.5
-    return matrix
-
-
-def _lowest(values: Float[Tensor, "t c h w"], count: int) -> Bool[Tensor, "t c h w"]:
-    """True at the `count` smallest values; of equal ones the first."""
-    kept = torch.zeros(values.numel(), dtype=torch.bool)
-    kept[values.flatten().argsort(stable=True)[:count]] = True
-    return kept.reshape(values.shape)
 
 
 def _refuse_none(clips: Sequence) -> None:

@@ -15,6 +15,7 @@ from armillary.data.shape import DataShape
 from armillary.data.splits import Split, measure, split_episodes
 from armillary.policies.catalog import FAMILIES as POLICIES
 from armillary.studies.source import Source, average_frame, open_source, strided, strided_from_every_frame
+from armillary.tokenizers.catalog import FAMILIES as TOKENIZERS
 from armillary.train import distributed
 from armillary.train.families import Families
 from armillary.train.loop import FitResult, fit
@@ -22,7 +23,7 @@ from armillary.train.progress import Progress
 from armillary.train.run import RunFolder
 from armillary.worlds.catalog import FAMILIES as WORLDS
 
-FAMILIES = Families({**WORLDS, **POLICIES})  # what `armillary train` knows
+FAMILIES = Families({**WORLDS, **POLICIES, **TOKENIZERS})  # what `armillary train` knows
 REFERENCE = "reference.safetensors"  # the training set's mean frame, a baseline of every judgement
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from armillary.core import ConfigError, WorldError
 
-POSTERIORS = ("plain", "gaussian")
+BOTTLENECKS = ("plain", "gaussian", "fsq", "vq")
 _RATE = re.compile(r"(?:([0-9]{1,3})x)?([0-9]{1,3})x([0-9]{1,3})")
 
 
@@ -23,17 +23,24 @@ class TokenizerConfig:
     channels: int = 16  # of the first layer, in multiples of which the levels are counted
     multipliers: tuple[int, ...] = (2, 4, 4)
     blocks: int = 2  # residual blocks of a level of the encoder; the decoder has one more
-    latent_channels: int = 16
+    latent_channels: int = 16  # numbers of a latent; with fsq as many as `levels`
     patch: int = 4  # sides of the wavelet patches, in pixels (and frames)
     attention_levels: tuple[int, ...] = ()  # levels of the encoder, from 0, with attention; the middle always has it
-    posterior: str = "plain"  # "gaussian": the encoder says a mean and a log variance for every latent
+    bottleneck: str = "plain"  # "gaussian": a mean and a log variance for every latent; "fsq", "vq": one code for every latent
+    levels: tuple[int, ...] = (8, 8, 8, 5, 5, 5)  # of fsq: values of each number of a latent
+    num_codes: int = 4096  # of vq
+    linear_path: bool = False  # beside the network: each cell's lowest frequencies, so that an untrained one is no worse than a DCT
 
     def __post_init__(self):
         counts = (self.channels, self.blocks, self.latent_channels, *self.multipliers)
         if not self.multipliers or min(counts) < 1:
             raise ConfigError(f"channels, blocks, latent_channels and at least one of multipliers must be 1 or more, received {self}")
-        if self.posterior not in POSTERIORS:
-            raise ConfigError(f"posterior must be one of {', '.join(POSTERIORS)}, received {self.posterior!r}")
+        if self.bottleneck not in BOTTLENECKS:
+            raise ConfigError(f"bottleneck must be one of {', '.join(BOTTLENECKS)}, received {self.bottleneck!r}")
+        if self.bottleneck == "fsq" and self.latent_channels != len(self.levels):
+            raise ConfigError(
+                f"fsq gives each number of a latent its levels, received {self.latent_channels} latent_channels, {self.levels}"
+            )
         if not set(self.attention_levels) <= set(range(len(self.multipliers))):
             raise ConfigError(f"attention_levels must be among 0 to {len(self.multipliers) - 1}, received {self.attention_levels}")
         sides = (self.patch, self.time_rate, self.space_rate)
@@ -56,6 +63,11 @@ class TokenizerConfig:
     def space_rate(self) -> int:
         """Pixels of each side that one latent stands for."""
         return self._rates()[1]
+
+    @property
+    def discrete(self) -> bool:
+        """Whether a latent is a code."""
+        return self.bottleneck in ("fsq", "vq")
 
     @property
     def in_time(self) -> bool:
@@ -105,7 +117,7 @@ def _halvings(number: int) -> int:
 
 
 PRESETS = {
-    "small": TokenizerConfig(),
-    "medium": TokenizerConfig(channels=32),
+    "small": TokenizerConfig(linear_path=True),
+    "medium": TokenizerConfig(channels=32, linear_path=True),
     "published": TokenizerConfig(channels=128),
 }

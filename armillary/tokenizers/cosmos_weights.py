@@ -126,9 +126,10 @@ def read_cosmos_config(given: object) -> TokenizerConfig:
 
 def cosmos_config(config: TokenizerConfig) -> dict[str, object]:
     """The content of their config.json for a network of ours. ConfigError for what the layout cannot say."""
-    if config.posterior != "plain" or not config.in_time:
+    if config.bottleneck != "plain" or config.linear_path or not config.in_time:
         raise ConfigError(
-            f"this layout knows plain networks of video only, received posterior = {config.posterior}, rate = {config.rate}; "
+            f"this layout knows plain networks of video without a linear path only, received bottleneck = {config.bottleneck}, "
+            f"linear_path = {config.linear_path}, rate = {config.rate}; "
             f"keep such a network in our own checkpoints"
         )
     widths = [config.channels * multiplier for multiplier in config.multipliers]

@@ -4,18 +4,23 @@ Nothing in it looks ahead: a latent knows its own frames and those before, and t
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
 from armillary.core import ConfigError, WorldError
 from armillary.nn.causal_convolution import FactorisedConvolution, Memory, SpaceConvolution
+from armillary.nn.fsq import Fsq
+from armillary.nn.quantise import Quantiser
+from armillary.nn.vector_quantise import VectorQuantiser
 from armillary.nn.wavelet import HaarPatching
 from armillary.tokenizers.blocks import Doubling, FrameNorm, Halving, Level, Middle
 from armillary.tokenizers.config import TokenizerConfig
+from armillary.tokenizers.linear_path import LinearPath
 from armillary.tokenizers.posterior import Posterior
 
 COLOURS = 3
+DETAIL = 0.1  # beside a linear path the decoder draws only what that lacks, a few hundredths of the range
 
 
 class Encoder(nn.Module):
@@ -23,7 +28,7 @@ class Encoder(nn.Module):
 
     def __init__(self, config: TokenizerConfig):
         super().__init__()
-        in_time, latents = config.in_time, config.latent_channels * (2 if config.posterior == "gaussian" else 1)
+        in_time, latents = config.in_time, config.latent_channels * (2 if config.bottleneck == "gaussian" else 1)
         widths = [config.channels, *(config.channels * multiplier for multiplier in config.multipliers)]
         self.patching = HaarPatching(config.patch, in_time=in_time)
         self.enter = FactorisedConvolution(COLOURS * len(self.patching.matrix), widths[0], in_time=in_time)
@@ -94,26 +99,60 @@ class VideoAutoencoder(nn.Module):
         self.config = config
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
+        self.quantiser = _quantiser(config)
+        self.linear_path = None
+        if config.linear_path:
+            self.linear_path = LinearPath((config.time_rate, config.space_rate, config.space_rate), config.latent_channels)
+            for last in (self.encoder.project, self.decoder.leave.time or self.decoder.leave.space):
+                nn.init.zeros_(last.weight)
+                nn.init.zeros_(last.bias)
 
     def encode(self, frames: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b d t2 h2 w2"]:
-        """The latents of frames in [0, 1], without chance: a gaussian posterior's mean. WorldError for an illegal length or size."""
-        return self.read(frames, Memory())[:, : self.config.latent_channels]
+        """The latents of frames in [0, 1], without chance: a gaussian posterior's mean, the values of a discrete network's codes.
+
+        WorldError for an illegal length or size.
+        """
+        return self.encode_chunk(frames, Memory())
+
+    def codes(self, frames: Float[Tensor, "b t c h w"]) -> Int[Tensor, "b t2 h2 w2"]:
+        """The codes of frames in [0, 1]. ConfigError for a network without codes; WorldError for an illegal length or size."""
+        return self.discrete().quantise(self.read(frames, Memory())).codes
+
+    def decode_codes(self, codes: Int[Tensor, "b t2 h2 w2"]) -> Float[Tensor, "b t c h w"]:
+        """The frames of codes. ConfigError for a network without codes, DataError for a code that does not exist."""
+        return self.decode(self.discrete().codes_to_z(codes))
+
+    def discrete(self) -> Quantiser:
+        """What makes codes of latents. ConfigError for a network without."""
+        if self.quantiser is None:
+            raise ConfigError(f"only bottleneck = fsq or vq has codes, this network has {self.config.bottleneck}; use encode and decode")
+        return self.quantiser
 
     def posterior(self, frames: Float[Tensor, "b t c h w"]) -> Posterior:
         """What a gaussian encoder says of every latent. ConfigError for a plain one; WorldError for an illegal length or size."""
-        if self.config.posterior != "gaussian":
-            raise ConfigError(f"only posterior = gaussian has a variance, this network has {self.config.posterior}; use encode")
+        if self.config.bottleneck != "gaussian":
+            raise ConfigError(f"only bottleneck = gaussian has a variance, this network has {self.config.bottleneck}; use encode")
         return Posterior.of(self.read(frames, Memory()))
 
     def decode(self, latents: Float[Tensor, "b d t2 h2 w2"]) -> Float[Tensor, "b t c h w"]:
         """Frames, nearly in [0, 1] (nothing is cut off). WorldError for latents of another number of channels, or none."""
         return self.draw(latents, Memory())
 
+    def encode_chunk(self, frames: Float[Tensor, "b t c h w"], memory: Memory) -> Float[Tensor, "b d t2 h2 w2"]:
+        """The latents of one chunk. Errors are those of `encode`."""
+        latents = self.read(frames, memory)[:, : self.config.latent_channels]
+        return latents if self.quantiser is None else self.quantiser.quantise(latents).z
+
     def read(self, frames: Float[Tensor, "b t c h w"], memory: Memory) -> Float[Tensor, "b d t2 h2 w2"]:
         """What the encoder says of one chunk, means and log variances. Errors are those of `encode`."""
         self.config.check_picture(*frames.shape[2:])
         self.config.num_latents(frames.shape[1], begins=memory.begins)
-        return self.encoder(2 * frames.transpose(1, 2) - 1, memory)
+        video = 2 * frames.transpose(1, 2) - 1
+        encoded = self.encoder(video, memory)
+        if self.linear_path is not None:
+            straight = self.linear_path.encode(video, begins=memory.begins)
+            encoded = encoded + functional.pad(straight, (0, 0) * 3 + (0, encoded.shape[1] - straight.shape[1]))
+        return encoded
 
     def draw(self, latents: Float[Tensor, "b d t2 h2 w2"], memory: Memory) -> Float[Tensor, "b t c h w"]:
         """The frames of one chunk of latents. Errors are those of `decode`."""
@@ -122,4 +161,13 @@ class VideoAutoencoder(nn.Module):
                 f"latents must be batch, {self.config.latent_channels} channels, times, rows and columns, one or more of each, "
                 f"received {tuple(latents.shape)}"
             )
-        return (self.decoder(latents, memory).transpose(1, 2) + 1) / 2
+        video = self.decoder(latents, memory)
+        if self.linear_path is not None:
+            video = self.linear_path.decode(latents, begins=memory.begins) + DETAIL * video
+        return (video.transpose(1, 2) + 1) / 2
+
+
+def _quantiser(config: TokenizerConfig) -> Quantiser | None:
+    if config.bottleneck == "fsq":
+        return Fsq(config.levels)
+    return VectorQuantiser(num_codes=config.num_codes, size=config.latent_channels) if config.bottleneck == "vq" else None

@@ -22,8 +22,7 @@ def encode_chunk(
     A first chunk (no state) has 1 + a multiple of the time rate of frames, a later one a multiple. WorldError for another length or size.
     """
     memory = _memory(frames, state)
-    encoded = network.read(frames, memory)
-    return encoded[:, : network.config.latent_channels], memory.state(_picture(frames))
+    return network.encode_chunk(frames, memory), memory.state(_picture(frames))
 
 
 @torch.no_grad()

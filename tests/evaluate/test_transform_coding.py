@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from armillary.core import ConfigError, DataError, seeded
-from armillary.evaluate.transform_coding import Block, FirstFrameAlone, PrincipalBlocks, TruncatedDct, dct, dct_matrix
+from armillary.evaluate.transform_coding import Block, FirstFrameAlone, PrincipalBlocks, TruncatedDct
+from armillary.nn.dct import dct, dct_matrix
 
 BLOCK = Block(frames=2, height=4, width=4)
 

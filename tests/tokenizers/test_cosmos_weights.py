@@ -132,9 +132,9 @@ def test_a_missing_or_torn_folder_is_refused(tmp_path):
         load_cosmos(tmp_path / "vae")
 
 
-@pytest.mark.parametrize("changed", [{"posterior": "gaussian"}, {"rate": "8x8"}])
+@pytest.mark.parametrize("changed", [{"bottleneck": "gaussian"}, {"rate": "8x8"}])
 def test_what_the_layout_cannot_say_is_refused(changed):
-    with pytest.raises(ConfigError, match="plain networks of video only"):
+    with pytest.raises(ConfigError, match="plain networks of video without a linear path only"):
         cosmos_config(TokenizerConfig(**changed))
 
 

@@ -152,7 +152,7 @@ def test_illegal_lengths_and_sizes_say_what_is_legal():
         ({"rate": "8x32x32"}, "cannot be made"),
         ({"rate": "8x8x8", "multipliers": (2, 4)}, "more multipliers"),
         ({"patch": 3}, "powers of two"),
-        ({"posterior": "laplace"}, "plain, gaussian"),
+        ({"bottleneck": "laplace"}, "plain, gaussian"),
         ({"attention_levels": (3,)}, r"0 to 2, received \(3,\)"),
         ({"multipliers": ()}, "at least one"),
         ({"channels": 0}, "1 or more"),
@@ -163,7 +163,7 @@ def test_settings_that_do_not_hold_together_are_refused(settings, message):
         TokenizerConfig(**settings)
 
 
-@pytest.mark.parametrize(("name", "millions"), [("small", 1.84), ("medium", 6.8), ("published", 104.7)])
+@pytest.mark.parametrize(("name", "millions"), [("small", 1.87), ("medium", 6.85), ("published", 104.7)])
 def test_presets_have_their_sizes(name, millions):
     with torch.device("meta"):
         network = VideoAutoencoder(PRESETS[name])
@@ -171,7 +171,7 @@ def test_presets_have_their_sizes(name, millions):
 
 
 def test_every_weight_learns():
-    network = made("8x16x16", posterior="gaussian")
+    network = made("8x16x16", bottleneck="gaussian")
     posterior = network.posterior(video(17))
     loss = network.decode(posterior.sample(seeded(3))).square().mean() + posterior.divergence().mean()
     gradients = torch.autograd.grad(loss, list(network.parameters()))

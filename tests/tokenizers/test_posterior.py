@@ -35,7 +35,7 @@ def test_a_log_variance_is_kept_within_what_its_exponential_can_be():
 @torch.no_grad()
 def test_encode_is_the_mean_and_a_plain_network_has_no_posterior():
     frames = torch.rand(1, 5, 3, 16, 16, generator=seeded(2))
-    gaussian = VideoAutoencoder(TokenizerConfig(channels=2, posterior="gaussian"))
+    gaussian = VideoAutoencoder(TokenizerConfig(channels=2, bottleneck="gaussian"))
     assert torch.equal(gaussian.encode(frames), gaussian.posterior(frames).mean)
-    with pytest.raises(ConfigError, match="posterior = gaussian has a variance, this network has plain"):
+    with pytest.raises(ConfigError, match="only bottleneck = gaussian has a variance, this network has plain"):
         VideoAutoencoder(TokenizerConfig(channels=2)).posterior(frames)
