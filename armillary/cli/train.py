@@ -1,4 +1,4 @@
-"""armillary train FAMILY --data PATH --out RUN: a world model, or a policy, from recordings."""
+"""armillary train FAMILY --data PATH --out RUN: a world model, a policy or a tokenizer, from recordings."""
 
 from argparse import Namespace
 
@@ -14,8 +14,8 @@ Several processes: torchrun --nproc-per-node 2 -m armillary train vmc --data PAT
 
 def add(verbs) -> None:
     """Declare the verb."""
-    parser = shared.new_verb(verbs, "train", run, "train a world model or a policy on a dataset", takes_settings=True, epilog=_EPILOG)
-    parser.add_argument("family", metavar="FAMILY", help="what to train: a world or a policy, see below")
+    parser = shared.new_verb(verbs, "train", run, "train a world model, a policy or a tokenizer on a dataset", takes_settings=True, epilog=_EPILOG)
+    parser.add_argument("family", metavar="FAMILY", help="what to train: a world, a policy or a tokenizer, see below")
     parser.add_argument("--data", required=True, metavar="PATH", help="a LeRobot dataset (v2.0, v2.1 or v3)")
     parser.add_argument("--out", required=True, metavar="RUN", help="the run folder to make")
     shared.add_shorthand(parser)

@@ -28,9 +28,10 @@ class LinearPath(nn.Module):
     def __init__(self, sides: tuple[int, int, int], size: int):
         super().__init__()
         self.sides = sides
-        if prod(sides[1:]) * COLOURS < size:
+        most = prod(sides[1:]) * COLOURS
+        if most < size:
             raise ConfigError(
-                f"a linear path cannot make {size} numbers of a cell of {sides[1]} x {sides[2]} pixels, which has {prod(sides[1:]) * COLOURS}; "
+                f"a linear path cannot make {size} numbers of a cell of {sides[1]} x {sides[2]} pixels, which has {most}; "
                 f"ask for fewer, or set linear_path to false"
             )
         self.first = CellMatrices((1, *sides[1:]), size)

@@ -5,7 +5,7 @@ and values of every frame of latents. Everything else in it has a fixed size.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from armillary.core import WorldError
@@ -23,6 +23,15 @@ def encode_chunk(
     """
     memory = _memory(frames, state)
     return network.encode_chunk(frames, memory), memory.state(_picture(frames))
+
+
+@torch.no_grad()
+def code_chunk(
+    network: VideoAutoencoder, frames: Float[Tensor, "b t c h w"], state: StreamState | None = None
+) -> tuple[Int[Tensor, "b t2 h2 w2"], StreamState]:
+    """The codes of the next frames, and the state for the chunk after. Errors are those of `encode_chunk`; ConfigError without codes."""
+    memory = _memory(frames, state)
+    return network.discrete().quantise(network.read(frames, memory)).codes, memory.state(_picture(frames))
 
 
 @torch.no_grad()

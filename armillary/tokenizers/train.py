@@ -1,7 +1,7 @@
 """The settings of a tokenizer's run, and what is trained."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 
 import torch
 from jaxtyping import Float

@@ -63,7 +63,7 @@ def test_a_stream_equals_the_whole():
 def test_codes_give_the_frames_that_their_latents_give(settings, num_codes):
     network = fresh(**settings)
     codes = network.codes(clip()[None])
-    assert codes.shape == (1, 3, 4, 4) and 0 <= codes.min() and codes.max() < num_codes and codes.unique().numel() > 1
+    assert codes.shape == (1, 3, 4, 4) and codes.min() >= 0 and codes.max() < num_codes and codes.unique().numel() > 1
     torch.testing.assert_close(network.decode_codes(codes), network.decode(network.encode(clip()[None])), atol=1e-5, rtol=0)
     with pytest.raises(DataError, match=f"between 0 and {num_codes - 1}"):
         network.decode_codes(codes + num_codes)
@@ -77,5 +77,5 @@ def test_a_continuous_network_has_no_codes():
 def test_more_numbers_than_a_cell_has_are_refused():
     with pytest.raises(ConfigError, match="cannot make 49 numbers of a cell of 4 x 4"):
         LinearPath((1, 4, 4), 49)
-    with pytest.raises(ConfigError, match="received 16 latent_channels"):
+    with pytest.raises(ConfigError, match="received 16 latent_channels and levels"):
         TokenizerConfig(bottleneck="fsq")
