@@ -58,7 +58,7 @@ Clip = Float[Tensor, "t 3 h w"]
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """A part of a training video: which, and the pictures of it."""
+    """A part of a video: which, and the pictures of it."""
 
     video: str
     place: str
@@ -80,12 +80,12 @@ def spread_clips(frames: Pictures, length: int, most: int) -> list[Clip]:
     return [to_model(frames[first : first + length]) for first in np.linspace(0, len(frames) - length, count).round().astype(int)]
 
 
-def training_pieces(shared: Path, *, side: int = SIDE, zooms: Sequence[int] = (1, 2)) -> Iterator[Piece]:
-    """Squares of `side` pixels of the training videos shrunk to a shorter side of `zoom * side`; one video is decoded at a time.
+def squares(shared: Path, videos: Sequence[str], *, side: int = SIDE, zooms: Sequence[int] = (1, 2)) -> Iterator[Piece]:
+    """Squares of `side` pixels of videos shrunk to a shorter side of `zoom * side`; one video is decoded at a time.
 
     They cover the picture with as little overlap as that takes. ConfigError where a video is smaller than the largest zoom asks for.
     """
-    for video in TRAINING:
+    for video in videos:
         path = _existing(shared, video)
         info = probe_video(path)
         height, width = _shrunk(info, max(zooms) * side)
@@ -100,7 +100,7 @@ def training_pieces(shared: Path, *, side: int = SIDE, zooms: Sequence[int] = (1
 
 def training_clips(shared: Path, *, length: int = LENGTH, side: int = SIDE, pieces: int | None = None) -> list[Clip]:
     """At most CLIPS_A_VIDEO clips of every training piece, or of the first `pieces`: enough to fit a linear code on."""
-    chosen = islice(training_pieces(shared, side=side), pieces)
+    chosen = islice(squares(shared, TRAINING, side=side), pieces)
     return [clip for piece in chosen for clip in spread_clips(piece.frames, length, CLIPS_A_VIDEO)]
 
 
@@ -111,7 +111,7 @@ def training_dataset(shared: Path, folder: Path, *, side: int = SIDE) -> Path:
     """
     if not folder.exists():
         with staged_folder(folder) as staging:
-            write_dataset(staging / "dataset", (_episode(piece) for piece in training_pieces(shared, side=side)))
+            write_dataset(staging / "dataset", (_episode(piece) for piece in squares(shared, TRAINING, side=side)))
     return folder / "dataset"
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import prod
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from armillary.core import ConfigError, DataError
@@ -93,9 +93,10 @@ class BlockCode(LinearCode):
 class TruncatedDct(BlockCode):
     """Of the DCT of every block, the `kept` positions; all others are taken to be zero."""
 
-    def __init__(self, block: Block, kept: Bool[Tensor, "bt 3 bh bw"]):
-        super().__init__(block, int(kept.sum()))
-        self.kept = kept
+    def __init__(self, block: Block, kept: Int[Tensor, "k 4"]):
+        super().__init__(block, len(kept))
+        self.kept = torch.zeros(block.shape, dtype=torch.bool)
+        self.kept[tuple(kept.T)] = True
 
     @classmethod
     def zonal(cls, block: Block, count: int) -> "TruncatedDct":

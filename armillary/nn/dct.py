@@ -7,15 +7,15 @@ and (R - 2 G + B) / sqrt 6: a rotation of RGB much like YCbCr.
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 COLOUR_FREQUENCY = 2.0  # differences of colour are kept up to half the frequency of brightness, as in 4:2:0
 
 
-def dct(blocks: Float[Tensor, "n t c h w"], *, inverse: bool = False) -> Float[Tensor, "n t c h w"]:
-    """The orthonormal DCT-II of every axis but the first, or what it was taken of."""
-    for axis in range(1, blocks.ndim):
+def dct(blocks: Float[Tensor, "n t c h w"], *, inverse: bool = False, axes: Sequence[int] = (1, 2, 3, 4)) -> Float[Tensor, "n t c h w"]:
+    """The orthonormal DCT-II of the `axes`, or what it was taken of."""
+    for axis in axes:
         matrix = dct_matrix(blocks.shape[axis]).to(blocks)
         blocks = torch.tensordot(blocks, matrix.T if inverse else matrix, dims=([axis], [1])).movedim(-1, axis)
     return blocks
@@ -34,25 +34,19 @@ def dct_matrix(size: int) -> Float[Tensor, "size size"]:
     return matrix
 
 
-def frequencies(shape: Sequence[int]) -> Float[Tensor, "t c h w"]:
-    """How fast each coefficient of a block (`t c h w`) turns: half cycles a frame and a pixel, the root of the sum of their squares."""
-    times, rows, columns = (torch.arange(shape[axis], dtype=torch.float64) / shape[axis] for axis in (0, 2, 3))
-    squares = times[:, None, None].square() + rows[:, None].square() + columns.square()
-    return squares.sqrt()[:, None].expand(*shape)
+def lowest_frequencies(shape: Sequence[int], count: int) -> Int[Tensor, "count 4"]:
+    """The positions (`t c h w`) of the `count` slowest coefficients of a block of three colours, slowest first; see COLOUR_FREQUENCY.
 
-
-def lowest_frequencies(shape: Sequence[int], count: int) -> Bool[Tensor, "t c h w"]:
-    """True at the `count` slowest coefficients of a block of three colours; see COLOUR_FREQUENCY. Of equals the first.
-
-    >>> lowest_frequencies((1, 3, 2, 2), 3)[0, :, 0, 0].tolist()
-    [True, True, True]
+    >>> lowest_frequencies((1, 3, 2, 2), 3).tolist()
+    [[0, 0, 0, 0], [0, 1, 0, 0], [0, 2, 0, 0]]
     """
+    times, rows, columns = (torch.arange(shape[axis], dtype=torch.float64) / shape[axis] for axis in (0, 2, 3))
+    squares = times[:, None, None].square() + rows[:, None].square() + columns.square()  # half cycles a frame and a pixel
     weights = torch.tensor([1.0, COLOUR_FREQUENCY, COLOUR_FREQUENCY], dtype=torch.float64)[:, None, None]
-    return smallest((frequencies(shape) * weights).square(), count)
+    return smallest(squares[:, None] * weights.square(), count)
 
 
-def smallest(values: Float[Tensor, "*shape"], count: int) -> Bool[Tensor, "*shape"]:
-    """True at the `count` smallest values; of equal ones the first."""
-    kept = torch.zeros(values.numel(), dtype=torch.bool)
-    kept[values.flatten().argsort(stable=True)[:count]] = True
-    return kept.reshape(values.shape)
+def smallest(values: Float[Tensor, "*shape"], count: int) -> Int[Tensor, "count axes"]:
+    """The positions of the `count` smallest values, smallest first; of equal ones the first."""
+    places = values.flatten().argsort(stable=True)[:count]
+    return torch.stack(torch.unravel_index(places, values.shape), dim=1)

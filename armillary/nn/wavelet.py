@@ -19,7 +19,7 @@ _STEP = ((1.0, 1.0), (1.0, -1.0))  # Haar's step for one pair: sum and differenc
 class HaarPatching(nn.Module):
     """Video to patches of `size` pixels a side, and with `in_time` (else 1) as many frames; and back.
 
-    ValueError for a size that is no power of two.
+    `channels` is how many a patch of three colours has. ValueError for a size that is no power of two.
 
     >>> HaarPatching(2)(torch.full((1, 3, 5, 4, 4), 0.5)).shape
     torch.Size([1, 24, 3, 2, 2])
@@ -30,6 +30,7 @@ class HaarPatching(nn.Module):
         if size < 1 or size & (size - 1):
             raise ValueError(f"the side of a wavelet patch must be a power of two, received {size}")
         self.sides = (size if in_time else 1, size, size)
+        self.channels = 3 * size ** (3 if in_time else 2)
         self.register_buffer("matrix", haar_matrix(size.bit_length() - 1, 3 if in_time else 2), persistent=False)
 
     def forward(self, video: Float[Tensor, "b c t h w"], *, begins: bool = True) -> Float[Tensor, "b k t2 h2 w2"]:

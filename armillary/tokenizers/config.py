@@ -39,7 +39,8 @@ class TokenizerConfig:
             raise ConfigError(f"bottleneck must be one of {', '.join(BOTTLENECKS)}, received {self.bottleneck!r}")
         if self.bottleneck == "fsq" and self.latent_channels != len(self.levels):
             raise ConfigError(
-                f"fsq gives each number of a latent its levels, received {self.latent_channels} latent_channels, {self.levels}"
+                f"fsq has levels for each number of a latent: give {len(self.levels)} latent_channels or other levels, "
+                f"received {self.latent_channels} latent_channels and levels = {self.levels}"
             )
         if not set(self.attention_levels) <= set(range(len(self.multipliers))):
             raise ConfigError(f"attention_levels must be among 0 to {len(self.multipliers) - 1}, received {self.attention_levels}")

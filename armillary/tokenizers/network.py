@@ -11,6 +11,7 @@ from torch.nn import functional
 from armillary.core import ConfigError, WorldError
 from armillary.nn.causal_convolution import FactorisedConvolution, Memory, SpaceConvolution
 from armillary.nn.fsq import Fsq
+from armillary.nn.levelled_bands import LevelledBands
 from armillary.nn.quantise import Quantiser
 from armillary.nn.vector_quantise import VectorQuantiser
 from armillary.nn.wavelet import HaarPatching
@@ -18,9 +19,6 @@ from armillary.tokenizers.blocks import Doubling, FrameNorm, Halving, Level, Mid
 from armillary.tokenizers.config import TokenizerConfig
 from armillary.tokenizers.linear_path import LinearPath
 from armillary.tokenizers.posterior import Posterior
-
-COLOURS = 3
-DETAIL = 0.1  # beside a linear path the decoder draws only what that lacks, a few hundredths of the range
 
 
 class Encoder(nn.Module):
@@ -30,8 +28,8 @@ class Encoder(nn.Module):
         super().__init__()
         in_time, latents = config.in_time, config.latent_channels * (2 if config.bottleneck == "gaussian" else 1)
         widths = [config.channels, *(config.channels * multiplier for multiplier in config.multipliers)]
-        self.patching = HaarPatching(config.patch, in_time=in_time)
-        self.enter = FactorisedConvolution(COLOURS * len(self.patching.matrix), widths[0], in_time=in_time)
+        self.patching = _patching(config)
+        self.enter = FactorisedConvolution(self.patching.channels, widths[0], in_time=in_time)
         self.levels = nn.ModuleList()
         for index, width in enumerate(widths[1:]):
             step = Halving(width, time=index < config.time_steps) if index < config.space_steps else None
@@ -73,8 +71,8 @@ class Decoder(nn.Module):
             attends = last - index in config.attention_levels
             self.levels.append(Level(widths[index], width, blocks=config.blocks + 1, in_time=in_time, attends=attends, step=step))
         self.norm = FrameNorm(widths[-1])
-        self.patching = HaarPatching(config.patch, in_time=in_time)
-        self.leave = FactorisedConvolution(widths[-1], COLOURS * len(self.patching.matrix), in_time=in_time)
+        self.patching = _patching(config)
+        self.leave = FactorisedConvolution(widths[-1], self.patching.channels, in_time=in_time)
 
     def forward(self, latents: Float[Tensor, "b d t2 h2 w2"], memory: Memory) -> Float[Tensor, "b 3 t h w"]:
         inner = self.project(latents.contiguous(memory_format=torch.channels_last_3d))
@@ -151,7 +149,7 @@ class VideoAutoencoder(nn.Module):
         encoded = self.encoder(video, memory)
         if self.linear_path is not None:
             straight = self.linear_path.encode(video, begins=memory.begins)
-            encoded = encoded + functional.pad(straight, (0, 0) * 3 + (0, encoded.shape[1] - straight.shape[1]))
+            encoded = encoded.to(straight.dtype) + functional.pad(straight, (0, 0) * 3 + (0, encoded.shape[1] - straight.shape[1]))
         return encoded
 
     def draw(self, latents: Float[Tensor, "b d t2 h2 w2"], memory: Memory) -> Float[Tensor, "b t c h w"]:
@@ -163,8 +161,12 @@ class VideoAutoencoder(nn.Module):
             )
         video = self.decoder(latents, memory)
         if self.linear_path is not None:
-            video = self.linear_path.decode(latents, begins=memory.begins) + DETAIL * video
+            video = video + self.linear_path.decode(latents, begins=memory.begins)
         return (video.transpose(1, 2) + 1) / 2
+
+
+def _patching(config: TokenizerConfig) -> HaarPatching:
+    return (LevelledBands if config.linear_path else HaarPatching)(config.patch, in_time=config.in_time)
 
 
 def _quantiser(config: TokenizerConfig) -> Quantiser | None:

@@ -16,7 +16,10 @@ from armillary.tokenizers.network import VideoAutoencoder
 from armillary.tokenizers.posterior import Posterior
 from armillary.train.config import TrainConfig
 
-FLOOR = 1e-5  # of the mean squared error under a logarithm: what lies beyond 50 dB is not worth learning
+# Added to the squared error under the logarithm: frames beyond 30 dB count less and less, or the stillest of a batch would be all of its
+# gradient.
+FLOOR = 1e-3
+NOTHING = 1e-10
 LOSSES = ("decibels", "absolute")
 
 
@@ -105,7 +108,7 @@ class TrainedTokenizer(nn.Module, Trainable):
         squared = error.square().flatten(2).mean(2)
         parts["reconstruction"] = (squared + FLOOR).log().mean() if self.config.loss == "decibels" else error.abs().mean()
         told = {name: part.detach() for name, part in parts.items()}
-        told["psnr"] = -10.0 * squared.detach().clamp(min=FLOOR).log10().mean()
+        told["psnr"] = -10.0 * squared.detach().clamp(min=NOTHING).log10().mean()
         return Loss(total=torch.stack(list(parts.values())).sum(), parts=told)
 
     def after_step(self) -> None:
