@@ -18,7 +18,11 @@ class Eye:
 
     def sees(self, pictures: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Pictures by modality, `t h w ...` (`record.pictures`), as the camera sees them; only the sensor's noise is random."""
-        return {name: np.stack([self._seen(name, one, rng) for one in drawn]) for name, drawn in pictures.items()}
+        straight = not self.optics.bends
+        return {
+            name: drawn if straight and name not in ("rgb", "flow") else np.stack([self._seen(name, one, rng) for one in drawn])
+            for name, drawn in pictures.items()
+        }
 
     def _seen(self, modality: str, drawn: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if modality == "rgb":

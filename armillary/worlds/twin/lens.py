@@ -69,6 +69,11 @@ class Optics:
         self._light = self._brightness() if lens.vignetting else None
         self._kernel = _kernel(lens.blur * height)
 
+    @property
+    def bends(self) -> bool:
+        """Whether anything is seen elsewhere than a pinhole would show it."""
+        return self._bending is not None
+
     def matrix(self) -> Float64[np.ndarray, "3 3"]:
         """OpenCV's camera matrix of the bent picture (x right, y down, looking along z)."""
         return np.array([[self.focal_px, 0.0, self._middle[0]], [0.0, self.focal_px, self._middle[1]], [0.0, 0.0, 1.0]])

@@ -123,24 +123,24 @@ class SpecBuilder:
 
     def add_pairs(self) -> None:
         """Every two surfaces that can meet."""
-        found: dict[tuple[int, int, bool], Contact] = {}
+        kinds: dict[tuple[int, int, bool], Any] = {}
         for number, one in enumerate(self.surfaces):
             for other in self.surfaces[:number]:
                 if not (one.moves or other.moves) or one.group == other.group or (one.group, other.group) in self.joined:
                     continue
                 key = id(one.material), id(other.material), one.ball or other.ball  # hashing all that is known of them takes long
-                if key not in found:
-                    found[key] = contact(one.material, other.material, self.scene.seconds_per_substep, ball=key[2])
-                touch = found[key]
-                self.spec.add_pair(
-                    geomname1=one.geom,
-                    geomname2=other.geom,
-                    condim=4,  # sliding and spinning
-                    friction=touch.friction,
-                    solref=touch.solref,
-                    solreffriction=touch.solreffriction,
-                    solimp=touch.solimp,
-                )
+                if key not in kinds:
+                    touch = contact(one.material, other.material, self.scene.seconds_per_substep, ball=key[2])
+                    kinds[key] = self._kind_of_pair(f"contact {len(kinds)}", touch)
+                self.spec.add_pair(kinds[key], geomname1=one.geom, geomname2=other.geom)
+
+    def _kind_of_pair(self, name: str, touch: Contact) -> Any:
+        """MuJoCo's defaults for the many pairs that touch alike: half the time of saying everything of each."""
+        kind = self.spec.add_default(name, self.spec.default)
+        kind.pair.condim = 4  # sliding and spinning
+        kind.pair.friction, kind.pair.solref, kind.pair.solreffriction = touch.friction, touch.solref, touch.solreffriction
+        kind.pair.solimp = touch.solimp
+        return kind
 
     def add_cameras(self) -> None:
         """Every camera, on the world or on the body that it rides."""

@@ -46,19 +46,17 @@ def light_scene(spec: Any, scene: Scene) -> None:
 
 def _middle_and_extent_m(scene: Scene) -> tuple[np.ndarray, float]:
     """The middle of the scene without its ground, and half its size, which is what a sun's shadows must cover; at least 1 m."""
-    corners = []
+    placed = []
     for thing in scene.things:
         for body in thing.asset.bodies:
-            for shape in body.shapes:
-                if not isinstance(shape.geometry, Plane):
-                    world_from_shape = thing.pose.then(body.pose).then(shape.pose)
-                    corners.append(world_from_shape.apply(_corners(shape.geometry.bounds())))
-    if not corners:
+            world_from_body = thing.pose.then(body.pose)
+            solid = (shape for shape in body.shapes if not isinstance(shape.geometry, Plane))
+            placed += [(world_from_body.then(shape.pose), shape.geometry.bounds()) for shape in solid]
+    if not placed:
         return np.zeros(3), 1.0
-    every = np.concatenate(corners)
-    low, high = every.min(axis=0), every.max(axis=0)
+    near, far = np.stack([bounds for _, bounds in placed], axis=1)
+    turning = np.stack([pose.rotation() for pose, _ in placed])
+    middles = np.array([pose.position for pose, _ in placed]) + np.einsum("nij,nj->ni", turning, (near + far) / 2.0)
+    reach = np.einsum("nij,nj->ni", np.abs(turning), (far - near) / 2.0)  # of each box's farthest corner along every axis
+    low, high = (middles - reach).min(axis=0), (middles + reach).max(axis=0)
     return (low + high) / 2.0, max(1.0, float(np.linalg.norm(high - low) / 2.0))
-
-
-def _corners(bounds: np.ndarray) -> np.ndarray:
-    return np.array([[bounds[i, 0], bounds[j, 1], bounds[k, 2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)])

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from operator import add, neg
 
 import numpy as np
 from jaxtyping import Float64
@@ -23,8 +24,8 @@ class Pose:
     turn: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)
 
     def __post_init__(self):
-        object.__setattr__(self, "position", tuple(float(x) for x in self.position))
-        object.__setattr__(self, "turn", tuple(float(x) for x in self.turn))
+        object.__setattr__(self, "position", tuple(map(float, self.position)))
+        object.__setattr__(self, "turn", tuple(map(float, self.turn)))
         if len(self.position) != 3 or len(self.turn) != 4 or not all(map(math.isfinite, (*self.position, *self.turn))):
             raise ConfigError(f"a pose is three finite numbers and a finite quaternion, received {self.position} and {self.turn}")
         if abs(math.hypot(*self.turn) - 1.0) > _UNIT:
@@ -49,14 +50,7 @@ class Pose:
 
     def rotation(self) -> Float64[np.ndarray, "3 3"]:
         """The turn as a matrix."""
-        w, x, y, z = self.turn
-        return np.array(
-            [
-                [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-                [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-                [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-            ]
-        )
+        return np.array(self._rows())
 
     def matrix(self) -> Float64[np.ndarray, "4 4"]:
         """The pose as a matrix that acts on columns (x, y, z, 1)."""
@@ -70,18 +64,31 @@ class Pose:
 
     def then(self, other: "Pose") -> "Pose":
         """`a_from_b.then(b_from_c)` is `a_from_c`."""
-        position = self.apply(np.array(other.position))
         w, x, y, z = self.turn
         a, b, c, d = other.turn
         turn = (w * a - x * b - y * c - z * d, w * b + x * a + y * d - z * c, w * c - x * d + y * a + z * b, w * d + x * c - y * b + z * a)
         length = math.hypot(*turn)
-        return Pose(tuple(position), tuple(part / length for part in turn))
+        turned = self._turned(other.position)
+        return Pose(tuple(map(add, turned, self.position)), tuple(part / length for part in turn))
 
     def inverse(self) -> "Pose":
         """`b_from_a`."""
         w, x, y, z = self.turn
         back = Pose(turn=(w, -x, -y, -z))
-        return Pose(tuple(-back.apply(np.array(self.position))), back.turn)
+        return Pose(tuple(map(neg, back._turned(self.position))), back.turn)
+
+    def _rows(self) -> tuple[tuple[float, float, float], ...]:
+        """Of the turn's matrix: plain numbers, for a scene is built of hundreds of poses, and an array costs more than what is in it."""
+        w, x, y, z = self.turn
+        return (
+            (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+            (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+            (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+        )
+
+    def _turned(self, point: tuple[float, float, float]) -> tuple[float, ...]:
+        x, y, z = point
+        return tuple(a * x + b * y + c * z for a, b, c in self._rows())
 
 
 def _quaternion(turning: Float64[np.ndarray, "3 3"]) -> tuple[float, float, float, float]:

@@ -168,13 +168,19 @@ def _material(material: Material, settings: Randomiser, rng: np.random.Generator
 
 def _patterned(thing: Placed, share: float, rng: np.random.Generator) -> Placed:
     """With a pattern on this share of its materials, of a size that suits what they are on."""
+    sizes_m = _sizes_m(thing) if share else {}
+    materials = tuple(_pattern(material, sizes_m.get(material.name, 1.0), share, rng) for material in thing.asset.materials)
+    return replace(thing, asset=replace(thing.asset, materials=materials))
+
+
+def _sizes_m(thing: Placed) -> dict[str, float]:
+    """The longest edge of the largest shape that each material is on."""
     sizes_m: dict[str, float] = {}
     for body in thing.asset.bodies:
         for shape in body.shapes:
             edges = shape.geometry.bounds() if isinstance(shape.geometry, Plane) else around([shape_bounds(shape)])
             sizes_m[shape.material] = max(sizes_m.get(shape.material, 0.0), float(np.diff(edges, axis=0).max()))
-    materials = tuple(_pattern(material, sizes_m.get(material.name, 1.0), share, rng) for material in thing.asset.materials)
-    return replace(thing, asset=replace(thing.asset, materials=materials))
+    return sizes_m
 
 
 def _pattern(material: Material, size_m: float, share: float, rng: np.random.Generator) -> Material:

@@ -18,22 +18,26 @@ class Contacts:
     force_n: Float64[np.ndarray, " n"]
 
 
-def contacts_of(model: Any, data: Any, row: int) -> Contacts:
+Points = tuple[Int64[np.ndarray, "_ 2"], Float64[np.ndarray, " _"]]  # where surfaces touch: the ids of the two geoms, the normal force (N)
+
+
+def points_of(data: Any) -> Points:
     """Those of one row. `data`: a mujoco.MjData after mj_forward, of a model as `compile_scene` makes it.
 
     Its cones are elliptic, so that the first of a contact's solver forces is the one along the normal.
     """
     contact = data.contact
-    acts = contact.efc_address >= 0  # others are near, but do not touch yet
-    one, other = np.sort(model.geom_bodyid[contact.geom[acts]].reshape(-1, 2), axis=1).T.astype(np.int64)
-    pairs, which = np.unique(one * model.nbody + other, return_inverse=True)
-    bodies = np.stack(np.divmod(pairs, model.nbody), axis=-1)
-    force_n = np.zeros(len(pairs))
-    np.add.at(force_n, which, data.efc_force[contact.efc_address[acts]])
-    return Contacts(row=np.full(len(pairs), row), bodies=bodies, force_n=force_n)
+    address = contact.efc_address
+    acts = address >= 0  # others are near, but do not touch yet
+    return contact.geom[acts].reshape(-1, 2).astype(np.int64), data.efc_force[address[acts]]
 
 
-def joined(parts: Sequence[Contacts]) -> Contacts:
-    """Several rows' as one."""
-    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("row", "bodies", "force_n")}
-    return Contacts(**columns)
+def contacts_of(model: Any, rows: Sequence[Points]) -> Contacts:
+    """The points of every row of a batch, summed by pairs of bodies."""
+    row = np.repeat(np.arange(len(rows)), [len(force) for _, force in rows])
+    one, other = np.sort(model.geom_bodyid[np.concatenate([geoms for geoms, _ in rows])], axis=1).T.astype(np.int64)
+    found, which = np.unique((row * model.nbody + one) * model.nbody + other, return_inverse=True)
+    force_n = np.zeros(len(found))
+    np.add.at(force_n, which, np.concatenate([force for _, force in rows]))
+    row, bodies = np.divmod(found, model.nbody**2)
+    return Contacts(row=row, bodies=np.stack(np.divmod(bodies, model.nbody), axis=-1), force_n=force_n)

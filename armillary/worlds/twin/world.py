@@ -21,7 +21,7 @@ from armillary.worlds.twin.rendering import Renderer
 from armillary.worlds.twin.scene import Camera, Scene
 from armillary.worlds.twin.seen import Placement, Shot, View, flow, normals
 from armillary.worlds.twin.starting import starting_speeds
-from armillary.worlds.twin.touch import Contacts, contacts_of, joined
+from armillary.worlds.twin.touch import Contacts, contacts_of, points_of
 
 MODALITIES = ("rgb", "depth", "segmentation", "normals")
 RECORDED = (*MODALITIES, "flow")  # what a dataset can hold: flow needs the next picture too
@@ -159,8 +159,8 @@ class TwinWorld(World[TwinState], Renders, Embeds):
         for row in range(state.batch_size):
             data = self._placed(state, row)
             self._mujoco.mj_forward(self.compiled.model, data)
-            found.append(contacts_of(self.compiled.model, data, row))
-        return joined(found)
+            found.append(points_of(data))
+        return contacts_of(self.compiled.model, found)
 
     def embed(self, state: TwinState) -> Float[Tensor, "b d"]:
         """Every position (m, rad, quaternions) and every speed, in MuJoCo's order."""

@@ -1,4 +1,7 @@
-"""Round things that hold something: drawn as turned shells, touched as a floor and a ring of boxes, so that they are really hollow."""
+"""Round things that hold something: drawn as turned shells, touched as a floor and a ring of boxes, so that they are really hollow.
+
+A vessel stands on its floor alone: if the pieces of its wall touched the ground as well, that would take most of a simulation's time.
+"""
 
 import math
 from itertools import pairwise
@@ -10,6 +13,8 @@ from armillary.worlds.twin.objects.materials import PALETTE, bright, material, w
 from armillary.worlds.twin.objects.meshes import lathe, soften, sweep, torus
 from armillary.worlds.twin.objects.parts import bar, box, drawn, one_body, points, rod, round_wall, soft_box
 from armillary.worlds.twin.pose import Pose
+
+RAISED_M = 0.001  # how far above its foot a vessel's wall begins at least: farther than anything sinks in where it rests (`contact.py`)
 
 
 def can(rng: np.random.Generator) -> Asset:
@@ -79,8 +84,8 @@ def mug(rng: np.random.Generator) -> Asset:
     shapes = (
         drawn("mug look", _shell(points((radius * 0.94, 0), (radius, 0.006), (radius, height)), wall), "glaze"),
         drawn("handle look", sweep(path, np.full(len(path), 0.0055)), "glaze"),
-        rod("floor", radius - wall, 2 * wall, (0, 0, wall), "glaze", role="collider"),
-        *round_wall("wall", (radius, 0.0), (radius, height), wall, "glaze"),
+        rod("floor", radius, 2 * wall, (0, 0, wall), "glaze", role="collider"),
+        *round_wall("wall", (radius, 2 * wall), (radius, height), wall, "glaze"),
         *(
             bar(f"handle {k}", 0.0055, tuple(map(float, a)), tuple(map(float, b)), "glaze", role="collider")
             for k, (a, b) in enumerate(pairwise(posts))
@@ -93,10 +98,11 @@ def cup(rng: np.random.Generator) -> Asset:
     """A tumbler without a handle, wider at the rim."""
     foot, rim = float(rng.uniform(0.026, 0.030)), float(rng.uniform(0.036, 0.042))
     height, wall = float(rng.uniform(0.085, 0.115)), 0.003
+    over_floor = foot + (rim - foot) * 2 * wall / height
     shapes = (
         drawn("cup look", _shell(points((foot, 0), (rim, height)), wall), "plastic"),
-        rod("floor", foot - wall, 2 * wall, (0, 0, wall), "plastic", role="collider"),
-        *round_wall("wall", (foot, 0.0), (rim, height), wall, "plastic"),
+        rod("floor", foot, 2 * wall, (0, 0, wall), "plastic", role="collider"),
+        *round_wall("wall", (over_floor, 2 * wall), (rim, height), wall, "plastic"),
     )
     return one_body("cup", shapes, (material("plastic", "plastic", bright(rng)),))
 
@@ -109,7 +115,7 @@ def bowl(rng: np.random.Generator) -> Asset:
     shapes = (
         drawn("bowl look", _shell(np.concatenate([outside[:1], soften(outside[1:])]), wall), "glaze"),
         rod("floor", foot, 2 * wall, (0, 0, wall), "glaze", role="collider"),
-        *round_wall("low wall", (foot, 0.0), (belly, 0.42 * height), wall, "glaze"),
+        *round_wall("low wall", (foot, RAISED_M), (belly, 0.42 * height), wall, "glaze"),
         *round_wall("high wall", (belly, 0.42 * height), (rim, height), wall, "glaze"),
     )
     return one_body("bowl", shapes, (material("glaze", "ceramic", bright(rng, leave_out=("charcoal",))),))
@@ -124,7 +130,7 @@ def plate(rng: np.random.Generator) -> Asset:
         drawn("plate look", _shell(points((foot, 0), (rim, height)), wall), "glaze"),
         drawn("line", line, "line", pose=Pose((0.0, 0.0, height * 0.87 + 0.002))),
         rod("floor", foot, wall, (0, 0, wall / 2), "glaze", role="collider"),
-        *round_wall("wall", (foot, 0.0), (rim, height), wall, "glaze", segments=16),
+        *round_wall("wall", (foot, RAISED_M), (rim, height), wall, "glaze", segments=16),
     )
     materials = (material("glaze", "ceramic", PALETTE["white"]), material("line", "ceramic", bright(rng, leave_out=("white", "cream"))))
     return one_body("plate", shapes, materials)

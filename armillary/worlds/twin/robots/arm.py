@@ -1,6 +1,7 @@
 """A robot arm of seven joints with a gripper of two fingers, about as big and strong as the usual research arm."""
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +44,7 @@ LINKS = (
 )
 
 
+@lru_cache
 def arm(colour: tuple[float, float, float] = (0.93, 0.93, 0.92)) -> Asset:
     """The arm, its foot fixed to the world at the asset's origin, reaching towards +x.
 

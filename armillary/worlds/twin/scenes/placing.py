@@ -37,6 +37,8 @@ class Footprint:
 
     def overlaps(self, other: "Footprint") -> bool:
         """Whether the two share some area: no line along any of their sides keeps them apart."""
+        if math.dist(self.middle, other.middle) >= math.hypot(*self.half) + math.hypot(*other.half):
+            return False  # nor do the circles around them meet
         for axis in (*self.sides(), *other.sides()):
             mine, theirs = self.corners() @ axis, other.corners() @ axis
             if mine.max() <= theirs.min() or theirs.max() <= mine.min():
