@@ -5,7 +5,7 @@ from argparse import Namespace
 from armillary.cli import options as shared
 from armillary.cli.console import Console
 
-_EPILOG = """OUT holds tokens.safetensors (latents, or codes of a discrete tokenizer), reconstruction.mp4 and tokens.json (sizes, PSNR, cost).
+_EPILOG = """OUT holds tokens.safetensors (latents, or a discrete tokenizer's codes), reconstruction.mp4, tokens.json.
 Train a tokenizer with: armillary train tokenizer --data PATH --out RUN [--preset small-discrete] [--model.rate 8x8x8]"""
 
 

@@ -14,7 +14,8 @@ Several processes: torchrun --nproc-per-node 2 -m armillary train vmc --data PAT
 
 def add(verbs) -> None:
     """Declare the verb."""
-    parser = shared.new_verb(verbs, "train", run, "train a world model, a policy or a tokenizer on a dataset", takes_settings=True, epilog=_EPILOG)
+    description = "train a world model, a policy or a tokenizer on a dataset"
+    parser = shared.new_verb(verbs, "train", run, description, takes_settings=True, epilog=_EPILOG)
     parser.add_argument("family", metavar="FAMILY", help="what to train: a world, a policy or a tokenizer, see below")
     parser.add_argument("--data", required=True, metavar="PATH", help="a LeRobot dataset (v2.0, v2.1 or v3)")
     parser.add_argument("--out", required=True, metavar="RUN", help="the run folder to make")

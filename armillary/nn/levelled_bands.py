@@ -1,7 +1,7 @@
 """Haar's bands at one level: of brightness and two differences of colour, each divided by how far it is expected to spread.
 
-In the bands of RGB nearly everything is the mean: fine bands, which are what a picture's detail is made of, are twenty to five hundred times
-smaller, and a network first has to learn to hear them.
+In the bands of RGB nearly everything is the mean: fine bands, which are what a picture's detail is made of, are twenty to five hundred
+times smaller, and a network first has to learn to hear them.
 """
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from armillary.nn.dct import dct_matrix
 from armillary.nn.picture_spread import COLOUR_SPREAD, expected_spread
-from armillary.nn.wavelet import HaarPatching
+from armillary.nn.wavelet import HaarPatching, haar_matrix
 
 
 class LevelledBands(HaarPatching):
@@ -23,7 +23,8 @@ class LevelledBands(HaarPatching):
     def __init__(self, size: int, *, in_time: bool = True):
         super().__init__(size, in_time=in_time)
         with torch.device("cpu"):  # known from the settings, also where the network is only sized up on no device at all
-            spread = expected_spread(self.matrix / len(self.matrix) ** 0.5, self.sides)
+            matrix = haar_matrix(size.bit_length() - 1, 3 if in_time else 2)
+            spread = expected_spread(matrix / len(matrix) ** 0.5, self.sides)
             spread = spread[:, None] * torch.tensor([1.0, COLOUR_SPREAD, COLOUR_SPREAD])
         self.register_buffer("spread", spread.flatten()[:, None, None, None].float(), persistent=False)
         self.register_buffer("colours", dct_matrix(3).float(), persistent=False)

@@ -78,7 +78,7 @@ class CellMatrices(nn.Module):
 
 
 def lowest_basis(shape: tuple[int, int, int, int], size: int) -> tuple[Float[Tensor, "d n"], Float[Tensor, " d"]]:
-    """The `size` lowest patterns of a block (`t c h w`), orthonormal rows, lowest first, and how far the coefficient of each is expected to spread."""
+    """The `size` lowest patterns of a block (`t c h w`), orthonormal rows, lowest first; and how far each's coefficient should spread."""
     kept = lowest_frequencies(shape, size)
     patterns = torch.zeros(size, *shape, dtype=torch.float64)
     patterns[torch.arange(size), *kept.T] = 1.0

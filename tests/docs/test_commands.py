@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from armillary.data.video import encode_video
 from armillary.worlds.twin.asset_files import save_asset
 from recipes.faults.clean_assets import door
 from tests.cli.small_data import SMALL, run, write_small_dataset
@@ -25,6 +27,10 @@ QUIET = ("--train.tensorboard", "no", "--train.validation-batches", "1", "--trai
 TINY_VIT = ("width 48", "depth 1", "heads 3", "predictor-width 24", "predictor-depth 1", "predictor-heads 2", "batch-size 2")
 TINY = {
     "vmc": SMALL,
+    "tokenizer": (
+        *("--data.height", "32", "--data.width", "32", "--model.num-frames", "9", "--model.crop", "0"),
+        *("--model.channels", "2", "--model.blocks", "1", "--model.batch-size", "2", *QUIET),
+    ),
     "goal-cloning": ("--model.batch-size", "2", "--model.pairs-per-window", "2", *QUIET),
     "inverse-dynamics": ("--model.batch-size", "2", "--model.pairs-per-window", "2", *QUIET),
     "jepa": ("--model.batch-size", "2", "--model.latent-size", "16", *QUIET),
@@ -63,7 +69,9 @@ def prepared(tmp_path_factory) -> dict[str, Path]:
     places = {"PATH": write_small_dataset(folder / "mine"), "ANOTHER": write_small_dataset(folder / "another", seed=1, num_episodes=2)}
     assert run("train", "vmc", "--data", places["PATH"], "--out", folder / "run", "--steps", "2", *SMALL) == 0
     save_asset(door(), folder / "door.usda")
+    encode_video(folder / "film.mp4", np.random.default_rng(0).integers(0, 256, (9, 32, 48, 3), np.uint8), 10.0)
     return places | {
+        "VIDEO": folder / "film.mp4",
         "ASSET": folder / "door.usda",
         "OLD": places["PATH"],
         "A": places["PATH"],
