@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from armillary.nn.attention import Attention
 from armillary.nn.causal_convolution import KERNEL, FactorisedConvolution, Memory, SpaceConvolution, TimeConvolution, frames_of, video_of
@@ -124,7 +125,12 @@ class Doubling(nn.Module):
 
 
 class Level(nn.Module):
-    """Residual blocks, each with attention behind it where the level has it; then the step to the next level."""
+    """Residual blocks, each with attention behind it where the level has it; then the step to the next level.
+
+    With `recompute`, gradients are had by computing each block again: a third more time, and the memory of one block instead of all.
+    """
+
+    recompute = False
 
     def __init__(self, before: int, after: int, *, blocks: int, in_time: bool, attends: bool, step: nn.Module | None):
         super().__init__()
@@ -133,11 +139,16 @@ class Level(nn.Module):
         self.step = step
 
     def forward(self, video: Float[Tensor, "b c t h w"], memory: Memory) -> Float[Tensor, "b d t2 h2 w2"]:
-        for index, block in enumerate(self.blocks):
-            video = block(video, memory)
-            if self.attentions:
-                video = self.attentions[index](video, memory)
+        for index in range(len(self.blocks)):
+            if self.recompute and torch.is_grad_enabled():
+                video = checkpoint(self._block, video, memory, index, use_reentrant=False)
+            else:
+                video = self._block(video, memory, index)
         return video if self.step is None else self.step(video, memory)
+
+    def _block(self, video: Float[Tensor, "b c t h w"], memory: Memory, index: int) -> Float[Tensor, "b d t h w"]:
+        video = self.blocks[index](video, memory)
+        return self.attentions[index](video, memory) if self.attentions else video
 
 
 class Middle(nn.Module):

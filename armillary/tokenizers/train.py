@@ -29,13 +29,15 @@ class ModelConfig(TokenizerConfig):
 
     A window has `num_frames` pictures, of which in training a random square of `crop` pixels is shown (0: all of the picture) and half
     are mirrored. `loss` "decibels" is the logarithm of each frame's squared error, so that the mean PSNR is what is maximised,
-    "absolute" the mean absolute error. `divergence_weight` is for the gaussian bottleneck, a latent's nats against them.
+    "absolute" the mean absolute error. `divergence_weight` is for the gaussian bottleneck, a latent's nats against them. `recompute`
+    spares memory: what gradients need of the inner blocks is computed again.
     """
 
     num_frames: int = 17
     crop: int = 0
     loss: str = "decibels"
     divergence_weight: float = 1e-4
+    recompute: bool = False
     batch_size: int = 4
     learning_rate: float = 1e-3
 
@@ -92,6 +94,8 @@ class TrainedTokenizer(nn.Module, Trainable):
         super().__init__()
         self.config = config
         self.network = VideoAutoencoder(config.network())
+        for level in (*self.network.encoder.levels, *self.network.decoder.levels):
+            level.recompute = config.recompute
 
     def phases(self) -> tuple[Phase, ...]:
         config = self.config

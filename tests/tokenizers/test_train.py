@@ -61,6 +61,20 @@ def test_a_part_of_the_picture_is_shown_in_training_and_all_of_it_in_validation(
         assert sum(found) == 1
 
 
+def test_what_is_computed_again_gives_the_same_gradients_and_holds_less():
+    found, held = [], []
+    for recompute in (False, True):
+        tokenizer, kept = made(recompute=recompute, channels=16, blocks=3), []
+        with torch.autograd.graph.saved_tensors_hooks(lambda tensor, kept=kept: kept.append(tensor.numel()) or tensor, lambda tensor: tensor):
+            loss = tokenizer.loss(batch(), seeded(0)).total
+        loss.backward()
+        found.append([parameter.grad for parameter in tokenizer.parameters()])
+        held.append(sum(kept))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+    assert held[1] < 0.6 * held[0]
+
+
 def test_codes_of_vq_move_after_a_step():
     tokenizer = made(bottleneck="vq", num_codes=16)
     before = tokenizer.network.quantiser.vectors.clone()
