@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from armillary.core import DataError, Episode, Prompt, World, WorldError, seeded, to_disk, to_model
 from armillary.evaluate.baselines import Predict, constant_velocity, copy_last, mean_frame
-from armillary.evaluate.result import OpenLoopResult, Protocol, Sample
+from armillary.evaluate.result import OpenLoopResult, Protocol, Sample, mean_by_episode
 from armillary.evaluate.video import mean_absolute_error, psnr, ssim
 
 MEASURES = {"psnr": psnr, "ssim": ssim, "mean_absolute_error": mean_absolute_error}
@@ -77,7 +77,7 @@ def evaluate_open_loop(
         samples += [_keep(episodes[chosen[row].episode], chosen[row], batch, predictions, row) for row in rows]
     used = sorted({window.episode for window in windows})
     owner = np.array([window.episode for window in windows])
-    curves = {metric: {name: _by_episode(parts, owner, used) for name, parts in by.items()} for metric, by in measured.items()}
+    curves = {metric: {name: mean_by_episode(parts, owner) for name, parts in by.items()} for metric, by in measured.items()}
     return OpenLoopResult(
         protocol=protocol,
         seconds_per_step=world.spec.seconds_per_step,
@@ -277,8 +277,3 @@ def _keep(episode: Episode, window: Window, batch: WindowBatch, predictions: Map
         real=to_disk(batch.real[row]),
         predicted={name: to_disk(frames[row]) for name, frames in predictions.items()},
     )
-
-
-def _by_episode(parts: Sequence[Tensor], owner: np.ndarray, used: Sequence[int]) -> Float[np.ndarray, "n t"]:
-    values = torch.cat(list(parts)).double().numpy()
-    return np.stack([values[owner == position].mean(axis=0) for position in used])

@@ -1,10 +1,12 @@
 """What an open-loop judgement found: a curve per episode, and estimates with intervals drawn from them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float, UInt8
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
 
 from armillary.core import Estimate, bootstrap
 
@@ -118,3 +120,9 @@ def estimate_row(metric: str, horizon_s: float, subject: str, found: Estimate) -
         "high": found.high,
         "n": found.n,
     }
+
+
+def mean_by_episode(parts: Sequence[Float[Tensor, "_ t"]], owner: Int[np.ndarray, " w"]) -> Float[np.ndarray, "n t"]:
+    """Curves of windows, given in parts, as one of each episode, in the order of their numbers; `owner[w]` is the window's episode."""
+    values = torch.cat(list(parts)).double().numpy()
+    return np.stack([values[owner == episode].mean(axis=0) for episode in np.unique(owner)])

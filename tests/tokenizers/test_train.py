@@ -65,7 +65,8 @@ def test_what_is_computed_again_gives_the_same_gradients_and_holds_less():
     found, held = [], []
     for recompute in (False, True):
         tokenizer, kept = made(recompute=recompute, channels=16, blocks=3), []
-        with torch.autograd.graph.saved_tensors_hooks(lambda tensor, kept=kept: kept.append(tensor.numel()) or tensor, lambda tensor: tensor):
+        counted = torch.autograd.graph.saved_tensors_hooks(lambda one, kept=kept: kept.append(one.numel()) or one, lambda one: one)
+        with counted:
             loss = tokenizer.loss(batch(), seeded(0)).total
         loss.backward()
         found.append([parameter.grad for parameter in tokenizer.parameters()])
