@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -27,10 +28,10 @@ LOSSES = ("decibels", "absolute")
 class ModelConfig(TokenizerConfig):
     """The network, and how it is trained.
 
-    A window has `num_frames` pictures, of which in training a random square of `crop` pixels is shown (0: all of the picture) and half
-    are mirrored. `loss` "decibels" is the logarithm of each frame's squared error, so that the mean PSNR is what is maximised,
-    "absolute" the mean absolute error. `divergence_weight` is for the gaussian bottleneck, a latent's nats against them. `recompute`
-    spares memory: what gradients need of the inner blocks is computed again.
+    A window has `num_frames` pictures. In training a random square of `crop` pixels of them is shown (0: all of the picture), in any of
+    its eight turns, forwards or backwards. `loss` "decibels" is the logarithm of each frame's squared error, so that the mean PSNR is what
+    is maximised, "absolute" the mean absolute error. `divergence_weight` is for the gaussian bottleneck, a latent's nats against them.
+    `recompute` spares memory: what gradients need of the inner blocks is computed again.
     """
 
     num_frames: int = 17
@@ -135,11 +136,17 @@ class TrainedTokenizer(nn.Module, Trainable):
         return latents, {"divergence": self.config.divergence_weight * each}
 
     def _shown(self, frames: Float[Tensor, "b t 3 h w"], rng: Generator) -> Float[Tensor, "b t 3 h2 w2"]:
-        """The same random part of all windows, each of them mirrored or not."""
-        mirrored = torch.rand(len(frames), 1, 1, 1, 1, generator=rng, device=rng.device).to(frames.device) < 0.5
-        frames = torch.where(mirrored, frames.flip(-1), frames)
+        """The same random part of all windows, each of them turned, mirrored or backwards."""
         side = self.config.crop
-        if not side or side >= min(frames.shape[-2:]):
-            return frames
-        top, left = (int(torch.randint(length - side + 1, (), generator=rng, device=rng.device)) for length in frames.shape[-2:])
-        return frames[..., top : top + side, left : left + side]
+        if side and side < min(frames.shape[-2:]):
+            top, left = (int(torch.randint(length - side + 1, (), generator=rng, device=rng.device)) for length in frames.shape[-2:])
+            frames = frames[..., top : top + side, left : left + side]
+        for turn in (partial(torch.flip, dims=[-1]), partial(torch.flip, dims=[-2]), partial(torch.flip, dims=[1]), _transposed):
+            chosen = torch.rand(len(frames), 1, 1, 1, 1, generator=rng, device=rng.device).to(frames.device) < 0.5
+            frames = torch.where(chosen, turn(frames), frames)
+        return frames
+
+
+def _transposed(frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b t 3 h w"]:
+    """Rows as columns, where pictures are square."""
+    return frames.mT if frames.shape[-1] == frames.shape[-2] else frames
