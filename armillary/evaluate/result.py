@@ -122,7 +122,7 @@ def estimate_row(metric: str, horizon_s: float, subject: str, found: Estimate) -
     }
 
 
-def mean_by_episode(parts: Sequence[Float[Tensor, "_ t"]], owner: Int[np.ndarray, " w"]) -> Float[np.ndarray, "n t"]:
-    """Curves of windows, given in parts, as one of each episode, in the order of their numbers; `owner[w]` is the window's episode."""
+def mean_by_episode(parts: Sequence[Float[Tensor, "_ *steps"]], owner: Int[np.ndarray, " w"]) -> Float[np.ndarray, "n *steps"]:
+    """What windows gave, in parts, as the mean of each episode, in the order of their numbers; `owner[w]` is the window's episode."""
     values = torch.cat(list(parts)).double().numpy()
     return np.stack([values[owner == episode].mean(axis=0) for episode in np.unique(owner)])

@@ -1,0 +1,1 @@
+"""Autoregressive worlds: pictures as codes, and a transformer that says the next code."""
