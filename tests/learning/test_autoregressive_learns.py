@@ -45,8 +45,8 @@ def test_beats_copy_last_and_needs_its_actions(tmp_path):
         "tokenize_share": 0.4,
         "tokenize_batch_size": 8,
     }
-    model = replace(config.model, **codes, **sizes, **phases, temperature=0.0)
-    config = replace(config, model=model, train=replace(config.train, steps=400, warmup_steps=20, validate_every=0, tensorboard=False))
+    model = replace(config.model, **codes, **sizes, temperature=0.0)
+    config = replace(config, model=model, train=replace(config.train, steps=700, warmup_steps=20, validate_every=0, tensorboard=False))
     torch.manual_seed(0)
     world = build(config, measure(train, DataConfig(height=PICTURE, width=PICTURE)))
     with RunFolder.create(tmp_path / "run", family="autoregressive", config={}, replay=["test"], seed=0) as run:
