@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
 from armillary.core import ConfigError, Episode, World
 from armillary.evaluate.baselines import Predict, copy_last
 from armillary.evaluate.open_loop import check_fit, dream, foretell, plan_windows
 from armillary.evaluate.result import OpenLoopResult, Protocol, mean_by_episode
-from armillary.evaluate.video import psnr
+from armillary.evaluate.video import laplacian_energy, psnr
 
 LONGER = 10
 REPORTED = (0.1, 0.25, 0.5, 1.0)  # shares of the horizon
@@ -78,17 +77,6 @@ def better_until_s(result: OpenLoopResult, over: str = "copy_last") -> float:
             break
         until = horizon_s
     return until
-
-
-def laplacian_energy(frames: Float[Tensor, "*lead c h w"]) -> Float[Tensor, "*lead"]:
-    """The mean square of each frame's Laplacian (four neighbours, whole windows only): what blur takes away first.
-
-    >>> laplacian_energy(torch.eye(3)[None])
-    tensor(16.)
-    """
-    kernel = frames.new_tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])[None, None]
-    flat = frames.reshape(-1, 1, *frames.shape[-2:])
-    return functional.conv2d(flat, kernel).square().mean(dim=(1, 2, 3)).reshape(frames.shape[:-2]).mean(dim=-1)
 
 
 def _measured(frames: Float[Tensor, "b t c h w"], real: Float[Tensor, "b t c h w"], last: Float[Tensor, "b c h w"]) -> dict[str, Tensor]:

@@ -45,7 +45,7 @@ def axis_size(head_size: int) -> int:
     return 2 * (head_size // AXES // 2)
 
 
-def rotary_table(positions: Int[Tensor, "b n 3"], head_size: int, *, convention: str = "exact") -> RotaryTable:
+def rotary_table(positions: Int[Tensor, "b n 3"] | Float[Tensor, "b n 3"], head_size: int, *, convention: str = "exact") -> RotaryTable:
     """The table for tokens at (time, row, column) and heads of `head_size` dimensions, in float32.
 
     Raises ValueError for an unknown convention or a head too small to hold three planes.

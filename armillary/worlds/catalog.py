@@ -7,6 +7,7 @@ from armillary.core import ConfigError
 
 FAMILIES: dict[str, str] = {
     "vmc": "armillary.worlds.vmc.train",
+    "diffusion": "armillary.worlds.diffusion.train",
     "autoregressive": "armillary.worlds.autoregressive.train",
     "jepa": "armillary.worlds.jepa.end_to_end_train",
     "vjepa2": "armillary.worlds.jepa.pretrain",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from armillary.evaluate.video import Psnr, Ssim, psnr, ssim
+from armillary.evaluate.video import Psnr, Ssim, laplacian_energy, psnr, ssim
 
 
 def naive_ssim(x: np.ndarray, y: np.ndarray) -> float:
@@ -72,3 +72,19 @@ def test_metrics_average_frames_then_episodes():
     similar = Ssim()
     similar.update(real, real)
     assert similar.compute().value == pytest.approx(1.0)
+
+
+def test_laplacian_energy_of_a_wave_is_its_closed_form():
+    """A cosine of angular frequency w along one axis is multiplied by 2 - 2 cos w; over whole waves its mean square is a half."""
+    omega = 2 * torch.pi / 8
+    wave = torch.cos(omega * torch.arange(34))[None, None].expand(3, 34, 34)
+    expected = (2 - 2 * torch.cos(torch.tensor(omega))) ** 2 / 2
+    assert float(laplacian_energy(wave)) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_blur_takes_the_laplacian_energy():
+    noise = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    smooth = torch.nn.functional.avg_pool2d(noise, 3, stride=1, padding=1)
+    assert (laplacian_energy(smooth) < 0.15 * laplacian_energy(noise)).all()
+    ramp = torch.arange(16.0).expand(1, 16, 16)
+    assert laplacian_energy(ramp).item() == 0.0

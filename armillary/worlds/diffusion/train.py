@@ -1,0 +1,30 @@
+"""The settings of a diffusion run, and the world that they build."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from armillary.data.shape import DataConfig, DataShape
+from armillary.train.config import TrainConfig
+from armillary.worlds.diffusion.config import ModelConfig
+from armillary.worlds.diffusion.world import DiffusionWorld
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that decides a diffusion run, besides the data itself."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+
+
+PRESETS: Mapping[str, Config] = {
+    "default": Config(),
+    "no-guess": Config(model=ModelConfig(first_guess=False, frames_per_window=2)),
+    "edm": Config(model=ModelConfig(noising="edm", sampler="heun", sampling_steps=18)),
+}
+
+
+def build(config: Config, shape: DataShape) -> DiffusionWorld:
+    """A diffusion world with fresh weights for data of this shape."""
+    return DiffusionWorld(config.model, shape)
