@@ -20,6 +20,8 @@ def add(verbs) -> None:
     parser.add_argument("--report", metavar="DIR", help="write the report: table, plots, video, one page")
     parser.add_argument("--looks", action="store_true", help="judge in shifted looks too (brightness, hue, background, camera)")
     parser.add_argument("--inverse-dynamics", action="store_true", help="read actions and states back from the dream")
+    parser.add_argument("--drift", type=int, default=0, metavar="TIMES", help="also dream for so many times the training length")
+    parser.add_argument("--samples", type=int, default=0, metavar="N", help="also dream all N times: do dreams differ as they err?")
     parser.add_argument("--weights", choices=("best", "latest"), default="best", help="which checkpoint (default: best)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="draws the noise, the wrong actions and the bootstrap")
 
@@ -51,6 +53,8 @@ def run(options: Namespace, console: Console) -> int:
         which=options.weights,
         looks=options.looks,
         inverse_dynamics=options.inverse_dynamics,
+        drift=options.drift,
+        samples=options.samples,
         on_cache=on_cache,
         on_stage=lambda stage: console.progress(f"judging  {stage}"),
     )

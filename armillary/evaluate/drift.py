@@ -36,7 +36,8 @@ def evaluate_drift(
     """Dream `longer` times the `trained_steps` that the world's windows had, from every stretch of an episode that is long enough.
 
     The result's curves are `psnr` (dB), `sharpness` (mean square of the Laplacian), `motion` (mean absolute change from the frame before)
-    and `colour_shift` (mean distance of the picture's mean colour from the real one). DataError when no episode is long enough.
+    and `colour_shift` (mean distance of the picture's mean colour from the real one); of the `real` frames sharpness and motion alone.
+    DataError when no episode is long enough.
     """
     if trained_steps < 1 or longer < 1:
         raise ConfigError(f"trained_steps and longer must be at least 1, received {trained_steps} and {longer}")
@@ -54,7 +55,8 @@ def evaluate_drift(
     parts: dict[str, dict[str, list[Tensor]]] = {}
     for _, batch, told in foretell(world, episodes, windows, subjects, camera, num_context, num_future, seed, batch_size):
         for name, frames in {**told, "real": batch.real}.items():
-            for measure, values in _measured(frames, batch.real, batch.context[:, -1]).items():
+            measured = _measured(frames, batch.real, batch.context[:, -1])
+            for measure, values in measured.items() if name != "real" else _looks_alone(measured):
                 parts.setdefault(measure, {}).setdefault(name, []).append(values.cpu())
     owner = np.array([window.episode for window in windows])
     used = sorted(set(owner.tolist()))
@@ -77,6 +79,11 @@ def better_until_s(result: OpenLoopResult, over: str = "copy_last") -> float:
             break
         until = horizon_s
     return until
+
+
+def _looks_alone(measured: Mapping[str, Tensor]) -> list[tuple[str, Tensor]]:
+    """What says something of the real frames too: they do not differ from themselves."""
+    return [(measure, measured[measure]) for measure in ("sharpness", "motion")]
 
 
 def _measured(frames: Float[Tensor, "b t c h w"], real: Float[Tensor, "b t c h w"], last: Float[Tensor, "b c h w"]) -> dict[str, Tensor]:

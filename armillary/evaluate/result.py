@@ -87,13 +87,14 @@ class OpenLoopResult:
         return [self.estimate(metric, subject, horizon_s) for horizon_s in self.horizons_s]
 
     def rows(self) -> list[dict]:
-        """Plain rows: every metric of every subject, its gain over copy-last, and the model's gain over each other subject."""
+        """Plain rows: every metric of everyone, the subjects' gain over copy-last, and the model's gain over each other subject."""
         comparisons = [(subject, "copy_last") for subject in self.subjects if subject != "copy_last"]
         comparisons += [("model", other) for other in self.subjects if other not in ("model", "copy_last")]
         rows = []
         for horizon_s in self.reported_s:
             for metric in self.curves:
-                rows += [estimate_row(metric, horizon_s, subject, self.estimate(metric, subject, horizon_s)) for subject in self.subjects]
+                judged = self.curves[metric]
+                rows += [estimate_row(metric, horizon_s, subject, self.estimate(metric, subject, horizon_s)) for subject in judged]
                 for subject, over in comparisons if metric in COMPARED else ():
                     found = self.gain(metric, subject, over, horizon_s)
                     rows.append(estimate_row(f"{metric}_gain_over_{over}", horizon_s, subject, found))

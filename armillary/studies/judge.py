@@ -11,6 +11,8 @@ from armillary.core import ConfigError, DataError, Episode, Policy
 from armillary.data import cache
 from armillary.data.dataset import open_dataset
 from armillary.data.splits import Split
+from armillary.evaluate.diversity import DiversityResult, evaluate_diversity
+from armillary.evaluate.drift import evaluate_drift
 from armillary.evaluate.inverse_dynamics import InverseDynamicsResult, evaluate_inverse_dynamics, fit_probe
 from armillary.evaluate.open_loop import evaluate_open_loop
 from armillary.evaluate.report import RunInfo, write_report
@@ -23,7 +25,8 @@ from armillary.train.run import RunFolder
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What was found of one run on one dataset: as recorded, and where asked for in other looks and by inverse dynamics."""
+    """What was found of one run on one dataset: as recorded, and where asked for in other looks, by inverse dynamics, in dreams of many
+    times the training length, and of the spread of several samples."""
 
     loaded: LoadedRun
     held: HeldOut
@@ -31,6 +34,8 @@ class Judgement:
     result: OpenLoopResult
     shifted: Mapping[str, OpenLoopResult]
     inverse_dynamics: InverseDynamicsResult | None
+    drift: OpenLoopResult | None
+    diversity: DiversityResult | None
     seed: int
     seconds: float
 
@@ -39,7 +44,9 @@ class Judgement:
         rows = self.result.rows()
         for look, judged in self.shifted.items():
             rows += [{**row, "metric": f"{row['metric']} ({look})"} for row in judged.rows()]
-        return rows + (self.inverse_dynamics.rows() if self.inverse_dynamics is not None else [])
+        if self.drift is not None:
+            rows += [{**row, "metric": f"drift_{row['metric']}"} for row in self.drift.rows()]
+        return rows + [row for found in (self.inverse_dynamics, self.diversity) if found is not None for row in found.rows()]
 
 
 def judge_run(
@@ -52,12 +59,15 @@ def judge_run(
     looks: bool = False,
     looks_every_s: float | None = None,
     inverse_dynamics: bool = False,
+    drift: int = 0,
+    samples: int = 0,
     on_cache: Callable[[cache.Progress], None] | None = None,
     on_stage: Callable[[str], None] | None = None,
 ) -> Judgement:
     """Load a run and judge it on every episode of `data` (default: its own dataset) whose content it has not seen.
 
-    With `looks` also in every shifted look, there on windows that start every `looks_every_s` (default: as in the protocol).
+    With `looks` also in every shifted look, there on windows that start every `looks_every_s` (default: as in the protocol). With
+    `drift` also in dreams of so many times the length that it was trained on, with `samples` (2 or more) by how so many dreams differ.
     """
     on_stage, begin = on_stage or (lambda stage: None), time.perf_counter()
     loaded = load_run(run, which)
@@ -83,6 +93,13 @@ def judge_run(
         on_stage("reading actions back from the dream")
         probe = fit_probe(held.training, camera=loaded.camera, seed=seed)
         read_back = evaluate_inverse_dynamics(loaded.world, probe, held.episodes, protocol=protocol, **common)
+    drifted, diversity = None, None
+    if drift:
+        on_stage(f"dreaming for {drift} times the training length")
+        drifted = evaluate_drift(loaded.world, held.episodes, trained_steps=_trained_steps(loaded), longer=drift, **common)
+    if samples:
+        on_stage(f"dreaming everything {samples} times")
+        diversity = evaluate_diversity(loaded.world, held.episodes, protocol=protocol, num_samples=samples, **common)
     return Judgement(
         loaded=loaded,
         held=held,
@@ -90,9 +107,16 @@ def judge_run(
         result=result,
         shifted=shifted,
         inverse_dynamics=read_back,
+        drift=drifted,
+        diversity=diversity,
         seed=seed,
         seconds=time.perf_counter() - begin,
     )
+
+
+def _trained_steps(loaded: LoadedRun) -> int:
+    """How many steps beyond its context a world dreamt in its last phase of training."""
+    return max(loaded.world.phases()[-1].num_frames - loaded.world.spec.context_steps, 1)
 
 
 def judged_episodes(run: Path | str, data: Path | str | None = None) -> tuple[int, str]:

@@ -67,6 +67,15 @@ def test_evaluate_prints_rows_only_and_writes_the_report(trained, data, tmp_path
     assert "http-equiv" in (tmp_path / "report" / "index.html").read_text()
 
 
+def test_evaluate_dreams_longer_and_several_times(trained, data, capsys):
+    short = ("--protocol.horizon-s", "0.5", "--protocol.report-s", "0.5", "--drift", "2", "--samples", "2")
+    rows = run_json(capsys, "evaluate", trained, "--data", data, *short)
+    subjects = {metric: {row["subject"] for row in rows if row["metric"] == metric} for metric in {row["metric"] for row in rows}}
+    assert subjects["drift_psnr"] == {"model", "copy_last"} and subjects["drift_sharpness"] == {"model", "copy_last", "real"}
+    assert subjects["spread_skill"] == {"model"} and subjects["crps"] == {"model", "one_sample", "copy_last"}
+    assert max(row["horizon_s"] for row in rows if row["metric"].startswith("drift")) == pytest.approx(1.2), "twice the 6 steps of training"
+
+
 def test_evaluate_judges_all_of_a_foreign_dataset(trained, tmp_path, capsys):
     other = write_small_dataset(tmp_path / "other", seed=5, num_episodes=3)
     rows = run_json(capsys, "evaluate", trained, "--data", other)
