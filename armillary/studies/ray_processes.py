@@ -2,14 +2,16 @@
 
 import os
 import secrets
+import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from importlib.util import find_spec
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any, TypeVar
 
 from armillary.core import ArmillaryError, ConfigError
@@ -18,6 +20,7 @@ from armillary.studies.processes import Pieces, attempt, check_workers
 T = TypeVar("T")
 STORE_BYTES = 512 * 2**20  # results under way; more than fits waits on disk
 ANSWERS_WITHIN_S = 5
+LOOKS_EVERY_S = 0.5  # whether Ctrl-C was pressed
 LOOPBACK = "127.0.0.1"
 QUIET = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
 
@@ -58,14 +61,37 @@ def _results(work: Callable[[int], T], count: int, workers: int) -> Iterator[T]:
 
     # Ray retries nothing: attempts are counted here, whatever ended a process.
     task, pieces, in_hand = ray.remote(num_cpus=1, max_retries=0)(attempt), Pieces(count, workers), {}
-    while not pieces.finished:
-        while len(in_hand) < workers and (piece := pieces.begin()) is not None:
-            in_hand[task.remote(work, piece)] = piece
-        if pieces.ready:
-            yield pieces.take()
-            continue
-        for done in ray.wait(list(in_hand))[0]:
-            _receive(ray, done, in_hand.pop(done), pieces)
+    with _ctrl_c() as pressed:
+        while not pieces.finished:
+            if pressed.is_set():
+                raise KeyboardInterrupt
+            while len(in_hand) < workers and (piece := pieces.begin()) is not None:
+                in_hand[task.remote(work, piece)] = piece
+            if pieces.ready:
+                yield pieces.take()
+                continue
+            for done in ray.wait(list(in_hand), timeout=LOOKS_EVERY_S)[0]:
+                _receive(ray, done, in_hand.pop(done), pieces)
+
+
+@contextmanager
+def _ctrl_c() -> Iterator[threading.Event]:
+    """Ctrl-C as something to look at, the second one as usual: Ray swallows the exception where it is raised in a callback of Ray's own."""
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed  # only the main thread can listen
+        return
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        if pressed.is_set():
+            signal.default_int_handler(number, frame)
+        pressed.set()
+
+    before = signal.signal(signal.SIGINT, heard)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _receive(ray: ModuleType, done: Any, piece: int, pieces: Pieces) -> None:
