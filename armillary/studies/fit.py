@@ -68,12 +68,13 @@ def train_family(family: str, *, data: Path | str, out: Path | str, config, repl
             "config": to_plain(config),
             "shape": to_plain(shape),
         }
+        world = build_world(family, config, shape)  # first: what cannot be built leaves no folder behind
         with RunFolder.create(out, family=family, config=config_plain, replay=replay, seed=config.train.seed) as run:
             if group.is_main:
                 split.save(run.path / "split.json")
                 reference = {"mean_frame": average_frame(training, source.camera)}
                 write_atomically(run.path / REFERENCE, lambda path: path.write_bytes(safetensors.numpy.save(reference)))
-            return _fit(run, build_world(family, config, shape), source, split, config, watch)
+            return _fit(run, world, source, split, config, watch)
 
 
 def resume(path: Path | str, *, data: Path | str | None = None, watch: Watch | None = None) -> FitResult:

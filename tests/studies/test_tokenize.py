@@ -79,3 +79,9 @@ def test_what_cannot_be_is_told_and_leaves_nothing(folder, capsys, tmp_path):
         assert main(["tokenize", str(folder / run), str(folder / video), "--out", str(out)]) == code
         assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists() and not list((folder / "kept").iterdir())
+
+
+def test_pictures_that_do_not_fit_leave_no_run(folder, capsys, tmp_path):
+    words = ["train", "tokenizer", "--data", str(folder / "data"), "--out", str(tmp_path / "run"), "--steps", "1", *TINY]
+    assert main([*words, "--data.height", "12"]) == 1
+    assert "multiples of 8" in capsys.readouterr().err and not (tmp_path / "run").exists()
