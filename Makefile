@@ -39,7 +39,7 @@ $(VENV)/installed-all: $(VENV)/installed
 		apt-get update -qq && apt-get install -y -qq $(DEBIAN_GRAPHICS); \
 	else echo "EGL is missing, with which twins draw; install it with: sudo apt-get install $(DEBIAN_GRAPHICS)" >&2; exit 1; fi
 	$(PIP) --no-build-isolation --editable ".[all]"
-	$(PIP) --no-deps diffusers lerobot stable-worldmodel
+	$(PIP) --no-deps lerobot stable-worldmodel
 	@touch $@
 
 demo: $(VENV)/installed

@@ -1,6 +1,7 @@
 """A finished run as something to use: its world with the best weights, and the episodes it has never learned from."""
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +10,16 @@ import safetensors.numpy
 import torch
 from jaxtyping import Float
 
-from armillary.core import CheckpointError, DataError, Episode
+from armillary.core import CheckpointError, ConfigError, DataError, Episode, World
+from armillary.core.settings import override
 from armillary.data import cache
 from armillary.studies.fit import FAMILIES, REFERENCE, read_settings, read_split
 from armillary.studies.source import Source, average_frame, open_source, strided
 from armillary.train.run import RunFolder
+from armillary.worlds.catalog import RELEASED
+from armillary.worlds.cosmos.released import is_released
+
+HUB = "hub:"  # before a hub id, which could be a path otherwise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +50,23 @@ def load_run(path: Path | str, which: str = "best") -> LoadedRun:
         data_path=recorded["data_path"],
         recorded=recorded,
     )
+
+
+def open_world(source: Path | str, which: str = "best", settings: Mapping[str, str] | None = None) -> World:
+    """The world of a run folder, or of a released model: a folder with `model_index.json`, or hub:OWNER/NAME[@REVISION].
+
+    `settings` are a released model's, by name, in the words that a person types. CheckpointError for what is neither; ConfigError for a
+    policy, for settings of a run (they are in it), or where a released model cannot be run here.
+    """
+    if str(source).startswith(HUB) or is_released(source):
+        module = importlib.import_module(RELEASED["cosmos"])
+        return module.load(str(source).removeprefix(HUB), override(module.Config(), settings or {}))
+    if settings:
+        raise ConfigError(f"{source} is a run, whose settings are its own; received {', '.join(settings)}; leave them out")
+    loaded = load_run(source, which)
+    if not isinstance(loaded.world, World):
+        raise ConfigError(f"{source} holds no world but {loaded.family}; give the run of a world")
+    return loaded.world
 
 
 @dataclass(frozen=True, kw_only=True)

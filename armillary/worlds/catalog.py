@@ -13,6 +13,9 @@ FAMILIES: dict[str, str] = {
     "vjepa2": "armillary.worlds.jepa.pretrain",
     "vjepa2-ac": "armillary.worlds.jepa.action_conditioned_train",
 }  # what trains, and the module with its Config, PRESETS and build
+RELEASED: dict[str, str] = {
+    "cosmos": "armillary.worlds.cosmos.load"
+}  # loaded as released, not trained: the module with Config, load, describe
 SMALL: dict[str, tuple[str, str]] = {
     "two-rooms": ("armillary.worlds.small.two_rooms", "TwoRooms"),
     "pusher": ("armillary.worlds.small.pusher", "Pusher"),

@@ -1,0 +1,1 @@
+"""Released Cosmos checkpoints, run by diffusers, as a World."""
