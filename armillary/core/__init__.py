@@ -20,6 +20,7 @@ from armillary.core.metric import Estimate, Metric, bootstrap
 from armillary.core.planner import Objective, Plan, Planner
 from armillary.core.policy import Policy
 from armillary.core.state import State, concatenate
+from armillary.core.text import to_bytes, to_texts
 from armillary.core.world import (
     Action,
     Embeds,
@@ -72,6 +73,8 @@ __all__ = [
     "concatenate",
     "require",
     "seeded",
+    "to_bytes",
     "to_disk",
     "to_model",
+    "to_texts",
 ]

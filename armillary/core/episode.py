@@ -79,13 +79,17 @@ class Episode:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Windows of `t` instants from `b` recordings; same alignment as `Episode`. Frames are float in [0, 1]."""
+    """Windows of `t` instants from `b` recordings; same alignment as `Episode`. Frames are float in [0, 1].
+
+    `text` is what each recording says its task is (core/text.py); None where none says anything.
+    """
 
     frames: Float[Tensor, "b t c h w"]
     actions: Float[Tensor, "b t a"]
     state: Float[Tensor, "b t s"] | None = None
     rewards: Float[Tensor, "b t"] | None = None
     terminated: Bool[Tensor, "b t"] | None = None
+    text: UInt8[Tensor, "b n"] | None = None
     episode: Int[Tensor, " b"] | None = None
     seconds_per_step: float = 0.0
 

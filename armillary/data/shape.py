@@ -24,7 +24,7 @@ class DataConfig:
 class DataShape:
     """Sizes and scales read from the training episodes (after the stride was applied).
 
-    `state_size` is 0 where the episodes hold no robot state.
+    `state_size` is 0 where the episodes hold no robot state; `has_text` says whether any of them names its task.
     """
 
     height: int
@@ -37,3 +37,4 @@ class DataShape:
     state_size: int = 0
     state_mean: tuple[float, ...] = ()
     state_std: tuple[float, ...] = ()
+    has_text: bool = False

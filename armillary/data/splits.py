@@ -119,6 +119,7 @@ def measure(episodes: Sequence[Episode], config: DataConfig) -> DataShape:
         state_size=len(state_mean),
         state_mean=state_mean,
         state_std=state_std,
+        has_text=any(episode.task for episode in episodes),
     )
 
 

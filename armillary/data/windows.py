@@ -11,6 +11,7 @@ from jaxtyping import Int64
 from armillary.core.episode import Batch, Episode
 from armillary.core.errors import ConfigError, DataError
 from armillary.core.frames import to_model
+from armillary.core.text import to_bytes
 
 _AHEAD_PER_WORKER = 2
 _EPOCHS_HELD = 2
@@ -111,6 +112,7 @@ class WindowLoader:
         self.episodes, self.camera, self.sampler = tuple(episodes), camera, sampler
         self.workers, self.start_step = workers, start_step
         self._columns = ("actions", *(name for name in _OPTIONAL if all(getattr(e, name) is not None for e in episodes)))
+        self._text_bytes = max((len(episode.task.encode()) for episode in episodes), default=0)
         self._pool: ThreadPoolExecutor | None = None
 
     def __iter__(self) -> Iterator[Batch]:
@@ -165,6 +167,7 @@ class WindowLoader:
         return Batch(
             frames=to_model(frames),
             **columns,
+            text=to_bytes([episode.task for episode, _ in cuts], self._text_bytes) if self._text_bytes else None,
             episode=torch.from_numpy(windows[:, 0].copy()),
             seconds_per_step=first.seconds_per_step,
         )

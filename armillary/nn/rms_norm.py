@@ -9,11 +9,12 @@ EPSILON = 1e-6
 
 
 class RmsNorm(nn.Module):
-    """x / sqrt(mean(x^2) + EPSILON) * scale, over the last axis, in the type of x (torch's own layer is slow where the types differ)."""
+    """x / sqrt(mean(x^2) + epsilon) * scale, over the last axis, in the type of x (torch's own layer is slow where the types differ)."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, epsilon: float = EPSILON):
         super().__init__()
+        self.epsilon = epsilon
         self.scale = nn.Parameter(torch.ones(width))
 
     def forward(self, tokens: Float[Tensor, "*lead w"]) -> Float[Tensor, "*lead w"]:
-        return functional.rms_norm(tokens, self.scale.shape, self.scale.to(tokens.dtype), EPSILON)
+        return functional.rms_norm(tokens, self.scale.shape, self.scale.to(tokens.dtype), self.epsilon)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from armillary.core import Batch, Trainable, seeded
+from armillary.core import Batch, Trainable, seeded, to_bytes
 from armillary.data.shape import DataShape
 from armillary.train.config import TrainConfig
 from armillary.train.distributed import choose_device, choose_precision
@@ -106,6 +106,7 @@ def _made_up(shape: DataShape, stretch: Stretch) -> Batch:
         actions=torch.randn(rows, steps, shape.action_size, generator=rng),
         rewards=torch.zeros(rows, steps) if shape.has_rewards else None,
         terminated=torch.zeros(rows, steps, dtype=torch.bool) if shape.has_rewards else None,
+        text=to_bytes(["a made-up task"] * rows) if shape.has_text else None,
         episode=torch.zeros(rows, dtype=torch.long),
         seconds_per_step=shape.seconds_per_step,
     )

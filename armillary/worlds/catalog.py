@@ -9,6 +9,7 @@ FAMILIES: dict[str, str] = {
     "vmc": "armillary.worlds.vmc.train",
     "diffusion": "armillary.worlds.diffusion.train",
     "autoregressive": "armillary.worlds.autoregressive.train",
+    "video-diffusion": "armillary.worlds.video_diffusion.train",
     "jepa": "armillary.worlds.jepa.end_to_end_train",
     "vjepa2": "armillary.worlds.jepa.pretrain",
     "vjepa2-ac": "armillary.worlds.jepa.action_conditioned_train",

@@ -72,6 +72,7 @@ def test_scales_are_those_of_the_actions_and_a_still_joint_is_floored():
     np.testing.assert_allclose(shape.action_std[0], actions[:, 0].std(), rtol=1e-5)
     assert shape.action_std[1] == pytest.approx(1e-3 * shape.action_std[0])
     assert (shape.action_size, shape.seconds_per_step, shape.has_rewards) == (3, 0.1, False)
+    assert not shape.has_text and measure([parts[0], dataclasses.replace(parts[1], task="go")], DataConfig()).has_text
     assert (shape.state_size, shape.state_mean, shape.state_std) == (0, (), ())
     wrong = dataclasses.replace(whole, actions=actions[:, :2], index=4)
     with pytest.raises(DataError, match="episode 4 has 2 action values"):

@@ -1,6 +1,7 @@
 """Windows: an order that is a function of seed and step, and batches that hold exactly those windows."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from armillary.core.episode import Episode
 from armillary.core.errors import ConfigError, DataError
+from armillary.core.text import to_texts
 from armillary.data.windows import WindowLoader, WindowSampler
 
 CAMERA = "observation.images.front"
@@ -123,6 +125,17 @@ def test_columns_that_some_episode_lacks_are_left_out():
     mixed = [*episodes()[:2], episodes(rewards=False)[2]]
     batch = next(iter(WindowLoader(mixed, CAMERA, sampler())))
     assert batch.rewards is None and batch.terminated is None and batch.state is not None
+
+
+def test_texts_belong_to_their_windows():
+    """Whatever they are cut to in a batch, all batches have the same length; recordings without a task have no text."""
+    told = [replace(episode, task=task) for episode, task in zip(episodes(), ("pick up", "", "push the Tür"), strict=True)]
+    loader = WindowLoader(told, CAMERA, sampler())
+    for step in range(3):
+        batch = loader.read(step)
+        assert to_texts(batch.text) == [told[position].task for position in batch.episode.tolist()]
+        assert batch.text.shape == (6, 13)
+    assert WindowLoader(episodes(), CAMERA, sampler()).read(0).text is None
 
 
 def test_strided_episodes_are_read_at_their_stride():

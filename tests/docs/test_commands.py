@@ -35,6 +35,10 @@ TINY = {
         *("--data.height", "32", "--data.width", "32", "--model.width", "24", "--model.depth", "1", "--model.heads", "2"),
         *("--model.read-size", "8", "--model.chunk-steps", "4", "--model.batch-size", "2", *QUIET),
     ),
+    "video-diffusion": (
+        *("--data.height", "32", "--data.width", "32", "--model.width", "24", "--model.depth", "1", "--model.heads", "2"),
+        *("--model.chunk-steps", "4", "--model.batch-size", "2", *QUIET),
+    ),
     "autoregressive": (
         *("--data.height", "32", "--data.width", "32", "--model.width", "24", "--model.depth", "1", "--model.heads", "2"),
         *("--model.context-steps", "2", "--model.dream-steps", "4", "--model.batch-size", "2", "--model.tokenize-batch-size", "2", *QUIET),

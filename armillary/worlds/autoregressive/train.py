@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from armillary.data.shape import DataConfig, DataShape
+from armillary.tokenizers.given_tokenizer import open_tokenizer
 from armillary.train.config import TrainConfig
 from armillary.worlds.autoregressive.config import ModelConfig
-from armillary.worlds.autoregressive.given_tokenizer import open_tokenizer
 from armillary.worlds.autoregressive.world import AutoregressiveWorld
 
 

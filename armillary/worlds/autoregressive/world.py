@@ -11,11 +11,11 @@ from torch import Generator, Tensor, nn
 from armillary.core import Batch, Loss, Phase, Prompt, Renders, State, Trainable, World, WorldError, WorldSpec, require
 from armillary.data.shape import DataShape
 from armillary.nn.action_scale import ActionScale
+from armillary.tokenizers.given_tokenizer import fill
 from armillary.tokenizers.network import VideoAutoencoder
 from armillary.worlds.autoregressive.config import ModelConfig
 from armillary.worlds.autoregressive.decoding import draw_frame
 from armillary.worlds.autoregressive.detail import ContextDetail
-from armillary.worlds.autoregressive.given_tokenizer import fill
 from armillary.worlds.autoregressive.learning import predict_loss, tokenize_loss
 from armillary.worlds.autoregressive.model import CodePredictor, Known
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from armillary.core import ConfigError
-from armillary.worlds.diffusion.noising import NOISINGS
-from armillary.worlds.diffusion.samplers import SAMPLERS
+from armillary.nn.noising import NOISINGS
+from armillary.nn.samplers import SAMPLERS
 
 
 @dataclass(frozen=True, kw_only=True)

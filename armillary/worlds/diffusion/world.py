@@ -11,13 +11,13 @@ from torch import Generator, Tensor, nn
 from armillary.core import Batch, ConfigError, Loss, Phase, Prompt, Renders, State, Trainable, World, WorldError, WorldSpec, require
 from armillary.data.shape import DataShape
 from armillary.nn.action_scale import ActionScale
+from armillary.nn.noising import NOISINGS, Network
+from armillary.nn.samplers import sample
 from armillary.worlds.diffusion.config import ModelConfig
 from armillary.worlds.diffusion.finish import FEATURES, Finish, from_opponent, opponent
 from armillary.worlds.diffusion.guess import Painter, Reader
 from armillary.worlds.diffusion.looks import OtherLooks
 from armillary.worlds.diffusion.model import DiffusionTransformer
-from armillary.worlds.diffusion.noising import NOISINGS, Network
-from armillary.worlds.diffusion.samplers import sample
 from armillary.worlds.diffusion.tone import Tone
 
 GUESS, REST = "guess", "diffusion"

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from armillary.core import seeded
-from armillary.worlds.diffusion.noising import Edm, RectifiedFlow
-from armillary.worlds.diffusion.samplers import SAMPLERS, sample
+from armillary.nn.noising import Edm, RectifiedFlow
+from armillary.nn.samplers import SAMPLERS, sample
 
 MEAN, STD = 0.7, 0.4  # of the Gaussian data whose clean estimate is known
 

@@ -27,6 +27,10 @@ class Noising(ABC):
         """The noisy pictures."""
 
     @abstractmethod
+    def tell(self, noisy: Float[Tensor, "b *rest"], level: Float[Tensor, " b"]) -> tuple[Float[Tensor, "b *rest"], Float[Tensor, " b"]]:
+        """What the network is given: the pictures at about unit size, and the number that tells it the level."""
+
+    @abstractmethod
     def estimate(self, network: Network, noisy: Float[Tensor, "b *rest"], level: Float[Tensor, " b"]) -> Float[Tensor, "b *rest"]:
         """What the network takes the clean pictures to be."""
 
@@ -71,6 +75,9 @@ class RectifiedFlow(Noising):
     def mix(self, clean: Float[Tensor, "b *rest"], noise: Float[Tensor, "b *rest"], level: Float[Tensor, " b"]) -> Float[Tensor, "b *rest"]:
         return torch.lerp(clean, noise, spread_out(level, clean))
 
+    def tell(self, noisy: Float[Tensor, "b *rest"], level: Float[Tensor, " b"]) -> tuple[Float[Tensor, "b *rest"], Float[Tensor, " b"]]:
+        return noisy, level
+
     def estimate(self, network: Network, noisy: Float[Tensor, "b *rest"], level: Float[Tensor, " b"]) -> Float[Tensor, "b *rest"]:
         return network(noisy, level)
 
@@ -110,9 +117,14 @@ class Edm(Noising):
         total = level.square() + self.data_std**2
         return self.data_std**2 / total, level * self.data_std * total.rsqrt(), total.rsqrt(), level.log() / 4.0
 
+    def tell(self, noisy: Float[Tensor, "b *rest"], level: Float[Tensor, " b"]) -> tuple[Float[Tensor, "b *rest"], Float[Tensor, " b"]]:
+        """A level of zero is told as the least: its logarithm would be none."""
+        _, _, into, told = self.scales(torch.where(level > 0, level, self.least))
+        return spread_out(into, noisy) * noisy, told
+
     def estimate(self, network: Network, noisy: Float[Tensor, "b *rest"], level: Float[Tensor, " b"]) -> Float[Tensor, "b *rest"]:
-        keep, out, into, told = self.scales(level)
-        found = network(spread_out(into, noisy) * noisy, told)
+        keep, out, _, _ = self.scales(level)
+        found = network(*self.tell(noisy, level))
         return spread_out(keep, noisy) * noisy + spread_out(out, noisy) * found
 
     def weight(self, level: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
