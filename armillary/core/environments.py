@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 
 from armillary.core.errors import WorldError
 from armillary.core.frames import to_disk
+from armillary.core.planner import Objective
 from armillary.core.state import State, concatenate
 from armillary.core.world import Embeds, Prompt, Renders, Rewards, World, seeded
 
@@ -23,7 +24,7 @@ PromptSource = Prompt | Callable[[int, Generator], Prompt]
 class _Stage:
     """A world, where its episodes begin, and what of it an agent gets to see. Holds no position itself."""
 
-    def __init__(self, world: World, prompt: PromptSource | None):
+    def __init__(self, world: World, prompt: PromptSource | None, objective: Objective | None):
         if not isinstance(world, Renders | Embeds):
             raise WorldError(f"{type(world).__name__} neither Renders nor Embeds, so there is nothing for an agent to observe")
         if prompt is None and world.spec.prompt:
@@ -31,6 +32,7 @@ class _Stage:
             raise WorldError(f"{type(world).__name__} starts from {needs}: give prompt=, a Prompt or a function that draws one")
         self.world = world
         self.prompt = Prompt() if prompt is None else prompt
+        self.objective = objective
         self.frames_per_second = max(1, round(1.0 / world.spec.seconds_per_step))
 
     def begin(self, count: int, layout: Mapping[str, object] | None, rng: Generator) -> State:
@@ -49,10 +51,12 @@ class _Stage:
 
     def step(self, state: State, actions: np.ndarray, rng: Generator) -> State:
         """One step by actions of the action space, batch first."""
-        discrete = isinstance(self.world.spec.action_space, gymnasium.spaces.Discrete)
-        batch = torch.as_tensor(actions, dtype=torch.long if discrete else torch.float32, device=rng.device)
         with torch.no_grad():
-            return self.world.step(state, batch, rng)
+            return self.world.step(state, self._batch(actions, rng.device), rng)
+
+    def _batch(self, actions: np.ndarray, device: torch.device) -> Tensor:
+        discrete = isinstance(self.world.spec.action_space, gymnasium.spaces.Discrete)
+        return torch.as_tensor(actions, dtype=torch.long if discrete else torch.float32, device=device)
 
     def observation(self, state: State) -> np.ndarray:
         """`b h w c` uint8 pictures, or `b d` vectors where there are none."""
@@ -66,13 +70,20 @@ class _Stage:
         with torch.no_grad():
             return to_disk(self.world.render(state)["rgb"])
 
-    def outcome(self, state: State) -> tuple[np.ndarray, np.ndarray]:
-        """Rewards, and whether each episode ended: where the world thinks going on less likely than not."""
-        if not isinstance(self.world, Rewards):
-            return np.zeros(state.batch_size), np.zeros(state.batch_size, dtype=np.bool_)
+    def outcome(self, state: State, actions: np.ndarray, device: torch.device) -> tuple[np.ndarray, np.ndarray]:
+        """Rewards of the step by `actions` that led here, and whether each episode ended: where going on is thought less likely than not.
+
+        The reward is the objective's cost, negative; without one the world's own, and 0 in a world that knows none.
+        """
+        reward, ended = np.zeros(state.batch_size), np.zeros(state.batch_size, dtype=np.bool_)
         with torch.no_grad():
-            reward, going = self.world.reward(state)
-        return reward.cpu().numpy().astype(np.float64), (going < 0.5).cpu().numpy()
+            if isinstance(self.world, Rewards):
+                own, going = self.world.reward(state)
+                reward, ended = own.cpu().numpy().astype(np.float64), (going < 0.5).cpu().numpy()
+            if self.objective is not None:
+                cost = self.objective.cost(self.world, [state], self._batch(actions, device)[:, None])
+                reward = -cost.cpu().numpy().astype(np.float64)
+        return reward, ended
 
 
 def _prompt_rows(prompt: Prompt, rows: Tensor) -> Prompt:
@@ -100,11 +111,20 @@ class WorldEnv(gymnasium.Env):
     """One World as a `gymnasium.Env`.
 
     Truncates after `max_steps`. `prompt` holds the starting points, one drawn at each reset; a world that needs no prompt takes
-    none. `reset(options={"layout": {...}})` overrides the layout. Raises WorldError if the world shows nothing.
+    none. The reward of a step is minus its cost by `objective`; without one it is the world's own (`Rewards`), else 0. Only a world that
+    Rewards ends episodes. `reset(options={"layout": {...}})` overrides the layout. Raises WorldError if the world shows nothing.
     """
 
-    def __init__(self, world: World, *, max_steps: int | None = None, prompt: PromptSource | None = None, render_mode: str | None = None):
-        self._stage = _Stage(world, prompt)
+    def __init__(
+        self,
+        world: World,
+        *,
+        max_steps: int | None = None,
+        prompt: PromptSource | None = None,
+        objective: Objective | None = None,
+        render_mode: str | None = None,
+    ):
+        self._stage = _Stage(world, prompt, objective)
         modes = ["rgb_array"] if isinstance(world, Renders) else []
         if render_mode is not None and render_mode not in modes:
             raise WorldError(f"render_mode must be None or one of {modes}, received {render_mode!r}")
@@ -133,7 +153,7 @@ class WorldEnv(gymnasium.Env):
             raise ResetNeeded("call reset() before step()")
         self._state = self._stage.step(self._state, np.asarray(action)[None], self._rng)
         self._elapsed += 1
-        reward, terminated = self._stage.outcome(self._state)
+        reward, terminated = self._stage.outcome(self._state, np.asarray(action)[None], self._rng.device)
         truncated = self.max_steps is not None and self._elapsed >= self.max_steps
         return self._stage.observation(self._state)[0], float(reward[0]), bool(terminated[0]), truncated, {}
 
@@ -151,7 +171,7 @@ class WorldVectorEnv(gymnasium.vector.VectorEnv):
 
     All rows draw from one generator, so `seed` is a single number. `metadata["autoreset_mode"]` says what follows an episode's
     end: NEXT_STEP (the next step resets and ignores its action), SAME_STEP (the last observation is in `info["final_obs"]`) or
-    DISABLED (call `reset(options={"reset_mask": ...})`).
+    DISABLED (call `reset(options={"reset_mask": ...})`). Rewards are those of WorldEnv.
     """
 
     def __init__(
@@ -161,12 +181,13 @@ class WorldVectorEnv(gymnasium.vector.VectorEnv):
         *,
         max_steps: int | None = None,
         prompt: PromptSource | None = None,
+        objective: Objective | None = None,
         autoreset_mode: AutoresetMode = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
     ):
         if num_envs < 1:
             raise WorldError(f"num_envs must be at least 1, received {num_envs}")
-        self._stage = _Stage(world, prompt)
+        self._stage = _Stage(world, prompt, objective)
         self.world = world
         self.num_envs = num_envs
         self.max_steps = max_steps
@@ -227,7 +248,7 @@ class WorldVectorEnv(gymnasium.vector.VectorEnv):
         self._elapsed = self._elapsed + 1
         if restarting.any():
             self._restart(restarting)
-        reward, terminated = self._stage.outcome(self._state)
+        reward, terminated = self._stage.outcome(self._state, np.asarray(actions), self._rng.device)
         reward, terminated = np.where(restarting, 0.0, reward), terminated & ~restarting
         truncated = np.zeros(self.num_envs, dtype=np.bool_) if self.max_steps is None else self._elapsed >= self.max_steps
         ended = terminated | truncated

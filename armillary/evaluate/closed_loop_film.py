@@ -1,17 +1,15 @@
 """The film of a closed loop: a grid of episodes, each with its goal beside it and a frame that turns green when it is solved."""
 
-from functools import cache
-
 import numpy as np
 from jaxtyping import UInt8
 
 from armillary.core import ConfigError
 from armillary.evaluate.closed_loop_result import ClosedLoopResult
+from armillary.evaluate.film_drawing import DREAM, GROUND, INK, PALE, TRACK, enlarge, font
 
 TILE, GAP, MARGIN, HEAD, FOOT, EDGE = 192, 8, 16, 40, 44, 4
 PAIRS_A_ROW = 3
 HOLD_S = 1.2
-INK, PALE, GROUND, TRACK, ACTING = (236, 241, 247), (150, 162, 178), (17, 22, 30), (44, 54, 69), (108, 178, 255)
 SOLVED, UNSOLVED = (88, 196, 120), (214, 88, 80)
 
 
@@ -47,11 +45,11 @@ def _canvas(result: ClosedLoopResult, title: str):
     height = HEAD + rows * (TILE + 2 * GAP) - GAP + FOOT
     image = Image.new("RGB", (width + width % 2, height + height % 2), GROUND)
     draw = ImageDraw.Draw(image)
-    draw.text((MARGIN, HEAD / 2), title, fill=INK, font=_font(15), anchor="lm")
-    draw.text((width - MARGIN, HEAD / 2), "now | goal", fill=PALE, font=_font(15), anchor="rm")
+    draw.text((MARGIN, HEAD / 2), title, fill=INK, font=font(15), anchor="lm")
+    draw.text((width - MARGIN, HEAD / 2), "now | goal", fill=PALE, font=font(15), anchor="rm")
     for index, goal in enumerate(result.goals):
         left, top = _corner(index)
-        image.paste(Image.fromarray(_enlarge(goal)), (left + TILE + GAP, top))
+        image.paste(Image.fromarray(enlarge(goal, TILE)), (left + TILE + GAP, top))
     return image
 
 
@@ -61,7 +59,7 @@ def _draw(image, result: ClosedLoopResult, solved_at: np.ndarray | None, step: i
     draw = ImageDraw.Draw(image)
     for index, picture in enumerate(result.film[step]):
         left, top = _corner(index)
-        image.paste(Image.fromarray(_enlarge(picture)), (left, top))
+        image.paste(Image.fromarray(enlarge(picture, TILE)), (left, top))
         if solved_at is not None:
             done = 0 < solved_at[index] <= step
             colour = SOLVED if done else UNSOLVED if step == steps else None
@@ -69,22 +67,7 @@ def _draw(image, result: ClosedLoopResult, solved_at: np.ndarray | None, step: i
                 draw.rectangle((left, top, left + TILE - 1, top + TILE - 1), outline=colour, width=EDGE)
     left, right, y = MARGIN, image.width - MARGIN, image.height - FOOT / 2 + 8
     draw.rounded_rectangle((left, y, right, y + 6), 3, fill=TRACK)
-    draw.rounded_rectangle((left, y, max(left + (right - left) * step / max(steps, 1), left + 6), y + 6), 3, fill=ACTING)
+    draw.rounded_rectangle((left, y, max(left + (right - left) * step / max(steps, 1), left + 6), y + 6), 3, fill=DREAM)
     count = "" if solved_at is None else f"   {int(((solved_at > 0) & (solved_at <= step)).sum())} of {len(solved_at)} solved"
-    draw.text((left, y - 14), f"{step * result.seconds_per_step:.1f} s{count}", fill=PALE, font=_font(14), anchor="lm")
+    draw.text((left, y - 14), f"{step * result.seconds_per_step:.1f} s{count}", fill=PALE, font=font(14), anchor="lm")
     return np.asarray(image)
-
-
-def _enlarge(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "s s 3"]:
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(np.ascontiguousarray(picture)).resize((TILE, TILE), Image.Resampling.BICUBIC))
-
-
-@cache
-def _font(size: int):
-    """Matplotlib's own DejaVu Sans: the same letters on every machine."""
-    from matplotlib import font_manager
-    from PIL import ImageFont
-
-    return ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size)

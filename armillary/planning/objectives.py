@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from armillary.core import ConfigError, Embeds, Objective, Prompt, Rewards, State, World, WorldError
+from armillary.core import ConfigError, Embeds, Objective, Prompt, Renders, Rewards, State, World, WorldError
 from armillary.planning.pictures import check_finite, check_pictures
 
 DISTANCES = ("l1", "l2", "squared")
@@ -24,6 +24,8 @@ class GoalEmbedding(Objective):
     steps, "final" for the last one only, or one weight for each step of the plan. With "final" nothing hurries a body that plans
     anew before it arrives: it puts off its arrival. `dimensions` picks numbers of the embedding.
     """
+
+    ability: type = Embeds  # what a world must have
 
     def __init__(
         self,
@@ -47,14 +49,18 @@ class GoalEmbedding(Objective):
 
     def cost(self, world: World, states: Sequence[State], actions: Tensor) -> Float[Tensor, " b"]:
         """Raises WorldError where the world does not embed, or embeds in another size than the goal's."""
-        need_ability(world, Embeds, self)
+        need_ability(world, self.ability, self)
         if self.steps == "final":
-            return self.distances(world.embed(states[-1]))
+            return self.distances(self.place(world, states[-1]))
         if self.steps == "sum":
-            return sum(self.distances(world.embed(state)) for state in states)
+            return sum(self.distances(self.place(world, state)) for state in states)
         if len(self.steps) != len(states):
             raise ConfigError(f"objective.steps holds {len(self.steps)} weights, the plan has {len(states)} steps (horizon * block)")
-        return sum(w * self.distances(world.embed(state)) for w, state in zip(self.steps, states, strict=True) if w)
+        return sum(w * self.distances(self.place(world, state)) for w, state in zip(self.steps, states, strict=True) if w)
+
+    def place(self, world: World, state: State) -> Float[Tensor, "r d"]:
+        """Where a state is, in the numbers that the goal is given in."""
+        return world.embed(state)
 
     def distances(self, embedding: Float[Tensor, "r d"]) -> Float[Tensor, " r"]:
         """From each row to its episode's goal."""
@@ -82,6 +88,26 @@ class GoalImage(GoalEmbedding):
 
     def __init__(self, world: World, image: Float[Tensor, "*b c h w"], rng: Generator, **options):
         super().__init__(embed_pictures(world, image if image.ndim != 3 else image[None], rng), **options)
+
+
+class GoalPixels(GoalEmbedding):
+    """The distance of the pictures that a world draws to a goal picture, or one each: for worlds that Render and do not embed.
+
+    Every step that counts is drawn, which is dear where drawing is (`steps="final"` draws one). Where a thing is far from its goal,
+    moving it a little changes no pixel for the better: this leads there from nearby only. Checked as GoalImage's is.
+    """
+
+    ability = Renders
+
+    def __init__(self, world: World, image: Float[Tensor, "*b c h w"], **options):
+        pictures = image if image.ndim != 3 else image[None]
+        need_ability(world, Renders, self)
+        check_pictures(world, pictures, "the goal")
+        super().__init__(pictures.flatten(1), **options)
+
+    def place(self, world: World, state: State) -> Float[Tensor, "r d"]:
+        """All pixels of the state's picture."""
+        return world.render(state)["rgb"].flatten(1)
 
 
 class GoalExamples(GoalEmbedding):

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from armillary.core import ConfigError, DataError, Embeds, Policy, World, seeded, to_model
+from armillary.core import ConfigError, DataError, Embeds, Policy, Renders, World, seeded, to_model
 from armillary.core.settings import override, to_plain
 from armillary.core.storage import write_json
 from armillary.data.video import encode_video
@@ -27,7 +27,7 @@ from armillary.evaluate.closed_loop_film import make_film
 from armillary.evaluate.closed_loop_result import ClosedLoopResult
 from armillary.planning.catalog import build_planner, planner_config
 from armillary.planning.config import SearchConfig
-from armillary.planning.objectives import GoalImage, NegativeReturn, embed_pictures
+from armillary.planning.objectives import GoalImage, GoalPixels, NegativeReturn, embed_pictures
 from armillary.policies.planner import PlannerPolicy, PlannerPolicyConfig
 from armillary.studies.layout import build_env, read_layout, split_layout
 from armillary.studies.recording import shows_goal
@@ -175,7 +175,8 @@ def learned_subject(loaded: LoadedRun, planner: str, settings: PlanSettings, env
         if isinstance(loaded.world, Policy):
             return loaded.world.with_goal(goals)
         world = within(loaded.world, env.spec.action_space)
-        objective = GoalImage(world, goals, seeded(0), **to_plain(settings.objective))
+        options = to_plain(settings.objective)
+        objective = GoalImage(world, goals, seeded(0), **options) if isinstance(world, Embeds) else GoalPixels(world, goals, **options)
         return PlannerPolicy(world, build_planner(planner, settings.planner), objective, settings.policy)
 
     return Subject(loaded.family, make)
@@ -231,8 +232,8 @@ def _need_abilities(loaded: LoadedRun) -> None:
         return
     if not isinstance(world, World):
         raise ConfigError(f"{name} is an encoder without actions, so nothing can be planned with it; train jepa to plan")
-    if not isinstance(world, Embeds):
-        raise ConfigError(f"{name} does not embed what it sees, so it cannot say how far a goal picture is; train jepa to plan")
+    if not isinstance(world, Embeds | Renders):
+        raise ConfigError(f"{name} neither embeds nor draws what it sees, so it cannot say how far a goal picture is; train jepa to plan")
     missing = sorted(set(world.spec.prompt) - {"frames", "actions"})
     if missing or "frames" not in world.spec.prompt:
         raise ConfigError(f"{name} starts from {', '.join(world.spec.prompt)}; planning here gives it one picture and nothing else")
@@ -266,9 +267,9 @@ def _subjects(job: PlanJob, loaded: LoadedRun, settings: PlanSettings, env: Worl
 
 
 def _closeness(prepared: Prepared) -> Callable[[Tensor, Tensor], Tensor]:
-    """How far pictures are from the goal: in the run's own latents, for a policy in mean absolute pixel difference."""
+    """How far pictures are from the goal: in the run's own latents; without such, in mean absolute pixel difference."""
     world = prepared.loaded.world
-    if isinstance(world, Policy):
+    if not isinstance(world, Embeds):
         return lambda pictures, goals: (pictures - goals).abs().mean(dim=(1, 2, 3))
     target = GoalImage(world, prepared.goal_pictures, seeded(0), **to_plain(prepared.settings.objective))
     return lambda pictures, goals: target.distances(embed_pictures(world, pictures, seeded(0)))

@@ -10,13 +10,12 @@ import torch
 from PIL import Image
 
 from armillary.cli.plan import table
-from armillary.core import ConfigError, Policy
+from armillary.core import ConfigError, Policy, World
 from armillary.data.dataset import open_dataset
 from armillary.data.video import probe_video
 from armillary.studies import plan as study
 from armillary.studies.recording import shows_goal
 from tests.cli.small_data import run, run_json
-from tests.planning.seeing import SeeingBase
 
 TINY = ("--model.batch-size", "2", "--model.latent-size", "16", "--train.tensorboard", "no", "--train.workers", "0", "--steps", "2")
 FAST = (
@@ -70,6 +69,32 @@ def test_the_table_is_for_people(trained, tmp_path, capsys):
     assert run("plan", trained, "--env", "two-rooms", "--out", tmp_path / "plan", "--no-simulator", "--planner", "mppi", *FAST) == 0
     printed = capsys.readouterr().out
     assert "success, %" in printed and "random" in printed and "simulator" not in printed and "episodes.mp4" in printed
+
+
+def test_a_world_that_only_draws_plans_by_pixels(recordings, tmp_path, capsys):
+    small = (
+        *TINY[:2],
+        "--model.width",
+        24,
+        "--model.heads",
+        2,
+        "--model.depth",
+        1,
+        "--model.read-size",
+        8,
+        "--model.chunk-steps",
+        4,
+        *TINY[4:],
+    )
+    size = ("--data.height", 32, "--data.width", 32, "--model.sampling-steps", 2)
+    assert run("train", "diffusion", "--data", recordings, "--out", tmp_path / "run", *size, *small) == 0
+    Image.fromarray(np.full((32, 32, 3), 200, np.uint8)).save(tmp_path / "goal.png")
+    words = ("plan", tmp_path / "run", "--env", "two-rooms", "--no-simulator", "--objective.steps", "final", *FAST)
+    found = run_json(capsys, *words, "--out", tmp_path / "plan")
+    assert {row["subject"] for row in found["rows"]} == {"diffusion", "random", "expert"}
+    found = run_json(capsys, *words, "--out", tmp_path / "goal", "--goal", tmp_path / "goal.png")
+    far = {row["metric"]: row["value"] for row in found["rows"] if row["subject"] == "diffusion"}
+    assert 0 < far["distance_to_goal_picture_end"] < 1, "in mean absolute difference of pixels"
 
 
 def test_one_goal_picture_is_gone_towards_but_not_judged(trained, tmp_path, capsys):
@@ -157,12 +182,10 @@ def test_errors_come_before_anything_is_planned(words, code, said, trained, tmp_
     assert said in printed.err and "Traceback" not in printed.err and not (tmp_path / "plan").exists()
 
 
-class Drawing(torch.nn.Module, SeeingBase):
-    """A world that shows itself and does not embed."""
+class Blind(torch.nn.Module, World):
+    """A world that neither shows itself nor embeds."""
 
-    def __init__(self):
-        torch.nn.Module.__init__(self)
-        SeeingBase.__init__(self)
+    start = step = None
 
 
 class Goalless(torch.nn.Module, Policy):
@@ -178,7 +201,7 @@ class Goalless(torch.nn.Module, Policy):
 @pytest.mark.parametrize(
     ("module", "said"),
     [
-        (Drawing(), "does not embed what it sees"),
+        (Blind(), "neither embeds nor draws what it sees"),
         (torch.nn.Linear(1, 1), "is an encoder without actions"),
         (Goalless(), "is a policy that takes no goal"),
     ],

@@ -81,6 +81,24 @@ def test_the_same_frames_give_the_same_bytes(tmp_path):
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
+def test_frames_may_come_one_after_another(tmp_path):
+    frames = moving_square(20)
+    encode_video(tmp_path / "whole.mp4", frames, 30)
+    encode_video(tmp_path / "streamed.mp4", (frame for frame in frames), 30)
+    assert (tmp_path / "whole.mp4").read_bytes() == (tmp_path / "streamed.mp4").read_bytes()
+    with pytest.raises(VideoError, match="at least one frame"):
+        encode_video(tmp_path / "none.mp4", iter(()), 30)
+
+
+def test_a_comment_stays_with_the_file_and_changes_no_picture(tmp_path):
+    words = "Dreamt by a world model; é"
+    encode_video(tmp_path / "plain.mp4", moving_square(4), 30)
+    encode_video(tmp_path / "marked.mp4", moving_square(4), 30, comment=words)
+    with av.open(str(tmp_path / "marked.mp4")) as marked, av.open(str(tmp_path / "plain.mp4")) as plain:
+        assert marked.metadata["comment"] == words and "comment" not in plain.metadata
+    assert np.array_equal(decode_video(tmp_path / "marked.mp4"), decode_video(tmp_path / "plain.mp4"))
+
+
 def test_odd_sizes_survive(tmp_path):
     frames = moving_square(6, 33, 47)
     encode_video(tmp_path / "odd.mp4", frames, 10)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from armillary.data.video import encode_video
 from armillary.worlds.twin.asset_files import save_asset
@@ -81,9 +82,14 @@ def prepared(tmp_path_factory) -> dict[str, Path]:
     places = {"PATH": write_small_dataset(folder / "mine"), "ANOTHER": write_small_dataset(folder / "another", seed=1, num_episodes=2)}
     assert run("train", "vmc", "--data", places["PATH"], "--out", folder / "run", "--steps", "2", *SMALL) == 0
     save_asset(door(), folder / "door.usda")
-    encode_video(folder / "film.mp4", np.random.default_rng(0).integers(0, 256, (9, 32, 48, 3), np.uint8), 10.0)
+    pictures = np.random.default_rng(0).integers(0, 256, (9, 32, 48, 3), np.uint8)
+    encode_video(folder / "film.mp4", pictures, 10.0)
+    Image.fromarray(pictures[0]).save(folder / "frame.png")
+    np.save(folder / "actions.npy", np.zeros((10, 2), np.float32))
     return places | {
         "VIDEO": folder / "film.mp4",
+        "FRAME": folder / "frame.png",
+        "ACTIONS": folder / "actions.npy",
         "ASSET": folder / "door.usda",
         "OLD": places["PATH"],
         "A": places["PATH"],

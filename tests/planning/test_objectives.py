@@ -8,9 +8,19 @@ import pytest
 import torch
 
 from armillary.core import ConfigError, Prompt, WorldError, check_world, seeded
-from armillary.planning.objectives import ControlEffort, GoalEmbedding, GoalExamples, GoalImage, GoalState, NegativeReturn, WeightedSum
+from armillary.planning.cem import CEM, CEMConfig
+from armillary.planning.objectives import (
+    ControlEffort,
+    GoalEmbedding,
+    GoalExamples,
+    GoalImage,
+    GoalPixels,
+    GoalState,
+    NegativeReturn,
+    WeightedSum,
+)
 from tests.core.counting import Count, CountingWorld
-from tests.planning.seeing import SeeingBase, SeeingWorld
+from tests.planning.seeing import Colour, SeeingBase, SeeingWorld
 from tests.planning.worlds import GapWorld, LinearWorld, Point
 
 LINEAR = LinearWorld()
@@ -103,6 +113,27 @@ def test_a_goal_image_is_embedded_by_the_world():
     assert examples.distance == "l1"
 
 
+@pytest.mark.parametrize(
+    ("distance", "expected"), [("l1", [0.2, 0.1]), ("squared", [0.2 / 3, 0.01]), ("l2", [(24 * 0.2) ** 0.5, (24 * 0.03) ** 0.5])]
+)
+def test_pixel_distance_by_hand(distance, expected):
+    """Colours (0.4, 0.2, 0) and (0.1, 0.1, 0.1) off in every one of 4 x 6 pixels; that of a first step does not count."""
+    goal = torch.full((3, 4, 6), 0.5)
+    states = [Colour(0.5 + torch.tensor(off), torch.ones(2)) for off in ([[0.3] * 3] * 2, [[0.4, 0.2, 0.0], [0.1, 0.1, 0.1]])]
+    cost = GoalPixels(SeeingBase(), goal, distance=distance, steps="final").cost(SeeingBase(), states, torch.zeros(2, 2, 3))
+    torch.testing.assert_close(cost, torch.tensor(expected))
+
+
+def test_planning_by_pixels_finds_the_way_to_a_colour():
+    """The best one action is the difference of the two colours, which is within what an action can do."""
+    world, difference = SeeingBase(), torch.tensor([0.05, -0.08, 0.0])
+    here = torch.full((1, 1, 3, 4, 6), 0.5)
+    objective = GoalPixels(world, here[0, 0] + difference[:, None, None])
+    state = world.start(Prompt(frames=here), seeded(0))
+    plan = CEM(CEMConfig(horizon=1, samples=200, elites=20, iterations=8)).plan(world, state, objective, seeded(0))
+    torch.testing.assert_close(plan.actions[0, 0], difference, atol=3e-3, rtol=0)
+
+
 def broken_image(kind: str) -> torch.Tensor:
     image = torch.full((3, 4, 6), 0.5)
     if kind == "NaN":
@@ -122,6 +153,8 @@ def broken_image(kind: str) -> torch.Tensor:
 def test_a_wrong_goal_image_is_refused_at_once(kind, message):
     with pytest.raises(WorldError, match=message):
         GoalImage(SeeingWorld(), broken_image(kind), seeded(0))
+    with pytest.raises(WorldError, match=message):
+        GoalPixels(SeeingBase(), broken_image(kind))
 
 
 def test_a_world_that_shows_nothing_says_what_size_it_sees():
@@ -172,6 +205,8 @@ def test_a_world_without_embeddings_is_named():
         GoalEmbedding(torch.zeros(3)).cost(SeeingBase(), STATES, NOWHERE)
     with pytest.raises(WorldError, match="ability Embeds, which SeeingBase lacks"):
         GoalImage(SeeingBase(), torch.zeros(3, 4, 6), seeded(0))
+    with pytest.raises(WorldError, match="GoalPixels needs a world with the ability Renders, which LinearWorld lacks"):
+        GoalPixels(LINEAR, torch.zeros(3, 4, 6))
 
 
 def test_the_seeing_world_keeps_the_contract():

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from armillary.evaluate.film_drawing import DREAM, GROUND, INK, PALE, SEEN, TRACK, enlarge, font
 from armillary.evaluate.result import Sample
 
 TILE = 224
@@ -16,7 +16,6 @@ FOOT = 56
 MARGIN = 16
 ERROR_FULL = 0.4
 HOLD_S = 1.2
-INK, PALE, GROUND, TRACK, DREAM, SEEN = (236, 241, 247), (150, 162, 178), (17, 22, 30), (44, 54, 69), (108, 178, 255), (120, 132, 148)
 COLUMNS = (("real", "what happened"), ("model", "what the model foretells"), ("error", "its error"))
 OTHER_COLUMN = ("shuffled_actions", "told other actions")
 
@@ -55,12 +54,12 @@ def make_strip(sample: Sample, seconds_per_step: float, at_s: Sequence[float]) -
     draw = ImageDraw.Draw(image)
     for column, step in enumerate(steps):
         text = "last seen" if step == 0 else f"+{step * seconds_per_step:.1f} s"
-        draw.text((left + column * (tile + GAP) + tile / 2, HEAD / 2 + 2), text, fill=PALE, font=_font(15), anchor="mm")
+        draw.text((left + column * (tile + GAP) + tile / 2, HEAD / 2 + 2), text, fill=PALE, font=font(15), anchor="mm")
     for row, (name, label) in enumerate(names):
         top = HEAD + row * (tile + GAP)
-        draw.multiline_text((MARGIN, top + tile / 2), label, fill=INK, font=_font(15), anchor="lm", spacing=5)
+        draw.multiline_text((MARGIN, top + tile / 2), label, fill=INK, font=font(15), anchor="lm", spacing=5)
         for column, step in enumerate(steps):
-            image.paste(Image.fromarray(_enlarge(_picture(sample, name, step), tile)), (left + column * (tile + GAP), top))
+            image.paste(Image.fromarray(enlarge(_picture(sample, name, step), tile)), (left + column * (tile + GAP), top))
     return np.asarray(image)
 
 
@@ -69,7 +68,7 @@ _STRIP_NAMES = {"model": "the model", "shuffled_actions": "told other\nactions",
 
 def make_still(sample: Sample, step: int) -> UInt8[np.ndarray, "h w 3"]:
     """Last frame seen, what happened and what was foretold after `step` steps, side by side."""
-    pictures = [_enlarge(picture, 160) for picture in (sample.context[-1], sample.real[step - 1], sample.predicted["model"][step - 1])]
+    pictures = [enlarge(picture, 160) for picture in (sample.context[-1], sample.real[step - 1], sample.predicted["model"][step - 1])]
     space = np.full((160, GAP, 3), GROUND, np.uint8)
     return np.concatenate([pictures[0], space, pictures[1], space, pictures[2]], axis=1)
 
@@ -83,7 +82,7 @@ def _canvas(samples: Sequence[Sample], columns: Sequence[tuple[str, str]]):
     image = Image.new("RGB", (width, height), GROUND)
     draw = ImageDraw.Draw(image)
     for column, (_, label) in enumerate(columns):
-        draw.text((MARGIN + column * (TILE + GAP) + TILE / 2, HEAD / 2 + 2), label, fill=INK, font=_font(16), anchor="mm")
+        draw.text((MARGIN + column * (TILE + GAP) + TILE / 2, HEAD / 2 + 2), label, fill=INK, font=font(16), anchor="mm")
     return image
 
 
@@ -94,7 +93,7 @@ def _draw(image, samples: Sequence[Sample], columns: Sequence[tuple[str, str]], 
     for row, sample in enumerate(samples):
         for column, (name, _) in enumerate(columns):
             picture = _error(sample, step) if name == "error" else _picture(sample, name, step)
-            image.paste(Image.fromarray(_enlarge(picture, TILE)), (MARGIN + column * (TILE + GAP), HEAD + row * (TILE + GAP)))
+            image.paste(Image.fromarray(enlarge(picture, TILE)), (MARGIN + column * (TILE + GAP), HEAD + row * (TILE + GAP)))
     draw = ImageDraw.Draw(image)
     left, right, y = MARGIN, image.width - MARGIN, image.height - FOOT + 40
     num_context = len(samples[0].context)
@@ -106,8 +105,8 @@ def _draw(image, samples: Sequence[Sample], columns: Sequence[tuple[str, str]], 
     if step > 0:
         draw.rectangle((begin, y, now, y + 6), fill=DREAM)
     text = "it sees the real pictures" if step <= 0 else f"+{step * seconds_per_step:.1f} s   it sees nothing more: only the actions"
-    draw.text((left, y - 17), text, fill=SEEN if step <= 0 else DREAM, font=_font(15), anchor="lm")
-    draw.text((right, y - 17), "error scale: black 0, white 40 % or more", fill=PALE, font=_font(13), anchor="rm")
+    draw.text((left, y - 17), text, fill=SEEN if step <= 0 else DREAM, font=font(15), anchor="lm")
+    draw.text((right, y - 17), "error scale: black 0, white 40 % or more", fill=PALE, font=font(13), anchor="rm")
     return np.asarray(image)
 
 
@@ -127,27 +126,3 @@ def _heat(amount: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
     from matplotlib import colormaps
 
     return (colormaps["inferno"](amount)[..., :3] * 255).round().astype(np.uint8)
-
-
-def _enlarge(picture: UInt8[np.ndarray, "h w c"], side: int) -> UInt8[np.ndarray, "s s 3"]:
-    """Scaled to fit a square (bicubic), on dark ground where it is not square; one channel becomes gray."""
-    from PIL import Image
-
-    if picture.shape[-1] == 1:
-        picture = np.repeat(picture, 3, axis=-1)
-    height, width = picture.shape[:2]
-    scale = side / max(height, width)
-    fitted = (max(round(width * scale), 1), max(round(height * scale), 1))
-    tile = Image.new("RGB", (side, side), GROUND)
-    enlarged = Image.fromarray(np.ascontiguousarray(picture)).resize(fitted, Image.Resampling.BICUBIC)
-    tile.paste(enlarged, ((side - fitted[0]) // 2, (side - fitted[1]) // 2))
-    return np.asarray(tile)
-
-
-@cache
-def _font(size: int):
-    """Matplotlib's own DejaVu Sans: the same letters on every machine."""
-    from matplotlib import font_manager
-    from PIL import ImageFont
-
-    return ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size)

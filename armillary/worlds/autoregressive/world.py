@@ -71,7 +71,7 @@ class AutoregressiveWorld(nn.Module, World[AutoregressiveState], Renders, Traina
         self.phase = TOKENIZE
 
     def start(self, prompt: Prompt, rng: Generator) -> AutoregressiveState:
-        """From the last `context_steps` frames at most, and the actions between them."""
+        """From the last `context_steps` frames at most, and the actions between them; where none are given they are unknown."""
         require(prompt, "frames")
         actions = self.standardise.between_frames(prompt, self.picture)
         _require_finite(frames=prompt.frames, actions=actions)
@@ -79,7 +79,7 @@ class AutoregressiveWorld(nn.Module, World[AutoregressiveState], Renders, Traina
         frames, actions = prompt.frames[:, -kept:], actions[:, max(actions.shape[1] - kept, 0) :]
         count, steps = frames.shape[:2]
         codes = self.tokenizer.codes(frames)
-        acted = torch.arange(steps) >= steps - actions.shape[1]
+        acted = torch.arange(steps) >= steps - (0 if prompt.actions is None else actions.shape[1])
         return self._from_window(
             codes=_filled(codes, kept),
             actions=_filled(actions, kept),

@@ -93,7 +93,7 @@ class VmcWorld(nn.Module, World[VmcState], Renders, Embeds, Rewards, Trainable):
 
     def __init__(self, config: ModelConfig, shape: DataShape):
         super().__init__()
-        self.config = config
+        self.config, self.knows_outcomes = config, shape.has_rewards
         sizes = {"height": shape.height, "width": shape.width, "latent_size": config.latent_size}
         self.vision_encoder = Encoder(**sizes, toneless=config.decoding == "context")
         if config.decoding == "context":
@@ -139,6 +139,9 @@ class VmcWorld(nn.Module, World[VmcState], Renders, Embeds, Rewards, Trainable):
         return torch.cat([state.latent, state.hidden], dim=-1)
 
     def reward(self, state: VmcState) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
+        """Trained on recordings without rewards: 0, and that it goes on."""
+        if not self.knows_outcomes:
+            return state.hidden.new_zeros(len(state.hidden)), state.hidden.new_ones(len(state.hidden))
         return self.memory.reward(state.hidden)[:, 0], torch.sigmoid(-self.memory.done(state.hidden)[:, 0])
 
     def imagine(

@@ -56,6 +56,16 @@ def test_a_long_prompt_is_its_last_frames():
 
 
 @torch.no_grad()
+def test_actions_that_nobody_gave_are_unknown():
+    """The mean action would be a claim: a robot held elsewhere is then taken to have been there."""
+    world, batch = small_world(), small_batch()
+    blind = world.start(Prompt(batch_size=2, frames=batch.frames[:, :3]), seeded(0))
+    assert not bool(blind.acted.any()) and not bool(blind.has_origin.any())
+    told = start(world, batch)
+    assert torch.equal(blind.codes, told.codes) and not torch.equal(blind.memory, told.memory)
+
+
+@torch.no_grad()
 def test_a_start_shows_the_last_frame_better_than_its_codes():
     """An untrained repair already gives back what the codes of the context lose."""
     world, batch = small_world(), small_batch()
