@@ -8,7 +8,8 @@ from armillary.cli.console import Console
 _EPILOG = """PROMPT is a picture (.png, .jpg), a video (its last frames), a text where the world was trained with texts, or
 DATASET:EPISODE@SECONDS, a recorded moment (EPISODE -1: the last): then --actions may be left out, what was recorded next is done,
 and what really happened is shown beside the dream.
-FILE is .npy, .csv or .json, one action a row, as they were recorded (same size, same rate).
+FILE is .npy, .csv or .json, one action a row, as they were recorded (same size, same rate). A video-diffusion world also dreams without
+one (--seconds says how long): after a picture or a video, or of a text alone.
 OUT holds dream.mp4 (to look at), seed-N.mp4 (the bare pictures of each sample), strip.png, and provenance.json."""
 
 

@@ -24,6 +24,7 @@ from armillary.core.text import to_bytes, to_texts
 from armillary.core.world import (
     Action,
     Embeds,
+    Imagines,
     Loss,
     Phase,
     Prompt,
@@ -47,6 +48,7 @@ __all__ = [
     "EnvWorld",
     "Episode",
     "Estimate",
+    "Imagines",
     "InterruptedRun",
     "Loss",
     "Metric",

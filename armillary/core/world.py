@@ -116,6 +116,21 @@ class Renders(ABC):
         """Pictures by name: `rgb` float `b 3 h w` in [0, 1]; a world may add `depth`, `segmentation`, ..."""
 
 
+class Imagines(ABC):
+    """A world that draws a whole video also where nobody says what is done, and perhaps where nothing was seen: from a text."""
+
+    @property
+    @abstractmethod
+    def imagines_from(self) -> tuple[str, ...]:
+        """The fields of `Prompt` of which one alone is enough: "frames", "text"."""
+
+    @abstractmethod
+    def imagine(
+        self, prompt: Prompt, rng: Generator, *, actions: Float[Tensor, "b n a"] | None = None, steps: int | None = None
+    ) -> Float[Tensor, "b n 3 h w"]:
+        """What follows the prompt, in [0, 1], frames given not repeated: as many as actions, or `steps`, or as the world does at once."""
+
+
 class Embeds(ABC):
     """A world that can say where it is as a vector; distances between such vectors mean something."""
 

@@ -10,18 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from torch import Generator, Tensor
 
 import armillary
-from armillary.core import ConfigError, DataError, Policy, Prompt, Renders, World, WorldError, seeded, to_disk, to_model
+from armillary.core import ConfigError, DataError, Imagines, Policy, Prompt, Renders, World, WorldError, seeded, to_disk, to_model
 from armillary.core.storage import write_json
 from armillary.data.content import file_sha256
 from armillary.data.staging import refuse_existing, staged_folder
 from armillary.data.video import encode_video
 from armillary.evaluate.open_loop import evaluating
-from armillary.studies.dream_actions import Commands, StepActions, actions_of_file, beyond
+from armillary.studies.dream_actions import Commands, StepActions, actions_of_file, beyond, unsaid
 from armillary.studies.dream_film import Shown, film, strip
 from armillary.studies.dream_prompt import Beginning, read_beginning
 from armillary.studies.runs import LoadedRun, load_run
@@ -39,7 +40,8 @@ SAMPLE_CRF = 4
 
 @dataclass(frozen=True, kw_only=True)
 class DreamJob:
-    """What to dream. `actions` None: those of the recording that the prompt names. `seconds` None: as long as there are actions.
+    """What to dream. `actions` None: those of the recording that the prompt names, else left to a world that `Imagines`. `seconds` None:
+    as long as there are actions.
 
     `samples` dreams have the seeds `seed`, `seed + 1`, ..., so each can be dreamt again alone. `fps` is the film's (default: real time).
     """
@@ -129,9 +131,9 @@ def prepare(job: DreamJob) -> PreparedDream:
         _check_memory(wanted, job, loaded)
     device = _choose_device(job.device)
     beginning = read_beginning(job.prompt, loaded)
-    actions = _actions(job, beginning, commands, wanted)
+    actions = _actions(job, beginning, commands, wanted, imagines=isinstance(loaded.world, Imagines))
     _check_memory(len(actions.values), job, loaded)
-    outside = beyond(actions.values, loaded.world.spec.action_space)
+    outside = beyond(actions.values, loaded.world.spec.action_space) if actions.said else ""
     notes = (*beginning.notes, *([outside] if outside else []))
     return PreparedDream(job=job, loaded=loaded, beginning=beginning, actions=actions, device=device, notes=notes)
 
@@ -201,8 +203,13 @@ def _check_memory(steps: int, job: DreamJob, loaded: LoadedRun) -> None:
         )
 
 
-def _actions(job: DreamJob, beginning: Beginning, commands: Commands, wanted: int | None) -> StepActions:
-    """What is done at each step: of the file, or as recorded. ConfigError or DataError where there is too little of it."""
+def _actions(job: DreamJob, beginning: Beginning, commands: Commands, wanted: int | None, *, imagines: bool) -> StepActions:
+    """What is done at each step: of the file, or as recorded. ConfigError or DataError where there is too little of it.
+
+    A world that `imagines` needs nobody to say it, and can be told nothing where it has seen nothing.
+    """
+    if job.actions is not None and imagines and beginning.frames is None:
+        raise ConfigError("actions lead on from something seen, and a text shows nothing; leave out --actions, or begin with a picture")
     if job.actions is not None:
         found, whose = actions_of_file(job.actions, job.actions_fps, commands), str(job.actions)
     elif job.actions_fps is not None:
@@ -210,6 +217,10 @@ def _actions(job: DreamJob, beginning: Beginning, commands: Commands, wanted: in
     elif beginning.next_actions is not None:
         about = {"recorded": True, "rows": len(beginning.next_actions) * commands.a_step, "fps": commands.fps}
         found, whose = StepActions(values=beginning.next_actions, about=about), "what was recorded after that moment"
+    elif imagines and wanted is not None:
+        return unsaid(wanted)
+    elif imagines:
+        raise ConfigError("how long shall the dream be? Give --seconds S, or --actions FILE")
     else:
         raise ConfigError(f"what shall be done in the dream? Give --actions FILE (.npy, .csv or .json): this world takes {commands}")
     most = len(found.values)
@@ -238,13 +249,21 @@ def _pictures(prepared: PreparedDream, seed: int) -> Iterator[UInt8[np.ndarray, 
     world = prepared.loaded.world.to(prepared.device)
     with evaluating(world) as device:
         rng = seeded(seed, device)
-        state = world.start(_prompt(prepared.beginning, device), rng)
-        for step, action in enumerate(torch.from_numpy(prepared.actions.values.copy()).to(device)):
-            state = world.step(state, action[None], rng)
-            picture = world.render(state)["rgb"][0]
+        for step, picture in enumerate(_drawn(prepared, world, _prompt(prepared.beginning, device), rng)):
             if not bool(torch.isfinite(picture).all()):
                 raise WorldError(f"after step {step} the world draws NaN or infinity; its weights are damaged: train it again")
             yield to_disk(picture)
+
+
+def _drawn(prepared: PreparedDream, world: World, prompt: Prompt, rng: Generator) -> Iterator[Float[Tensor, "3 h w"]]:
+    """Step by step what is done leads to; at once where nobody says what that is."""
+    if not prepared.actions.said:
+        yield from world.imagine(prompt, rng, steps=prepared.steps)[0]
+        return
+    state = world.start(prompt, rng)
+    for action in torch.from_numpy(prepared.actions.values.copy()).to(rng.device):
+        state = world.step(state, action[None], rng)
+        yield world.render(state)["rgb"][0]
 
 
 def _prompt(beginning: Beginning, device: torch.device) -> Prompt:

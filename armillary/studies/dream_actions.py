@@ -50,6 +50,16 @@ class StepActions:
     values: Float32[np.ndarray, "n a"]
     about: dict = field(default_factory=dict)
 
+    @property
+    def said(self) -> bool:
+        """Whether anybody says what is done: `unsaid` are actions of no numbers."""
+        return self.values.shape[1] > 0
+
+
+def unsaid(steps: int) -> StepActions:
+    """So many steps of which nobody says what is done in them."""
+    return StepActions(values=np.empty((steps, 0), np.float32), about={"said": False})
+
 
 def actions_of_file(path: Path | str, fps: float | None, commands: Commands) -> StepActions:
     """All whole steps that a file's rows make, each row a command (or, at the world's own rate, a whole step's commands joined).

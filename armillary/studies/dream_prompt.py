@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from armillary.core import ArmillaryError, ConfigError, DataError, VideoError
+from armillary.core import ArmillaryError, ConfigError, DataError, Imagines, VideoError
 from armillary.core.storage import read_json
 from armillary.data.content import file_sha256
 from armillary.data.dataset import Dataset, EpisodeRecord, open_dataset
@@ -56,12 +56,13 @@ def read_beginning(words: str, loaded: LoadedRun) -> Beginning:
     if _is_there(path, Path.is_file):
         _needs_frames(loaded, "a picture or a video")
         return _picture(path, loaded) if is_picture(path) else _without_actions(_video(path, loaded), loaded)
-    if set(needs) == {"text"} and words.strip() and not _looks_like_a_path(words):
+    of_text = set(needs) == {"text"} or (isinstance(loaded.world, Imagines) and "text" in loaded.world.imagines_from)
+    if of_text and words.strip() and not _looks_like_a_path(words):
         return Beginning(text=words, about={"kind": "text", "text": words})
     can = "give a picture (.png, .jpg), a video, or DATASET:EPISODE@SECONDS" if "frames" in needs else "check the path"
     raise ConfigError(
         f"there is no file {words!r}, and {loaded.path} ({loaded.family}) starts from {', '.join(needs) or 'nothing'}"
-        f"{'' if 'text' in needs else ', not from text'}; {can}"
+        f"{' or from text' if of_text and 'text' not in needs else '' if of_text else ', not from text'}; {can}"
     )
 
 

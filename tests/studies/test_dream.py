@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import av
 import gymnasium
@@ -315,6 +316,48 @@ def test_a_world_of_texts_dreams_from_a_text_alone(job, loaded, monkeypatch):
     for prompt, said in ((job.prompt, "starts from text, not from a picture"), ("lost.png", "no file 'lost.png'"), (" ", "no file ' '")):
         with pytest.raises(ConfigError, match=said):
             prepare(replace(job, prompt=prompt, out=job.out.parent / "new"))
+
+
+@pytest.fixture(scope="module")
+def of_texts(material, tmp_path_factory):
+    """A video-diffusion run of two steps, on recordings with texts."""
+    return train_tiny("video-diffusion", material / "data", tmp_path_factory.mktemp("texts") / "run")
+
+
+def test_who_imagines_needs_nobody_to_say_what_is_done(material, of_texts, job, tmp_path):
+    picture = replace(job, run=of_texts, actions=None, seconds=0.3, seed=5)
+    told = {}
+    for name, prompt in (("text", "push the block"), ("frame", picture.prompt), ("film", str(material / "film.mp4"))):
+        told[name] = run_dream(prepare(replace(picture, prompt=prompt, out=tmp_path / name)))
+        assert told[name]["actions"]["said"] is False
+        steps = told[name]["dream"]["steps"]
+        assert len(decode_video(tmp_path / name / "seed-5.mp4")) == steps == round(0.3 / told[name]["dream"]["seconds_per_step"])
+    assert told["text"]["prompt"] == {"kind": "text", "text": "push the block"}
+    again = run_dream(prepare(replace(picture, prompt="push the block", out=tmp_path / "again")))
+    assert again["files"]["seed-5.mp4"] == told["text"]["files"]["seed-5.mp4"], "the seed decides"
+    assert told["text"]["files"]["seed-5.mp4"] != told["frame"]["files"]["seed-5.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"prompt": "push the block", "actions": "actions.npy"}, "a text shows nothing; leave out --actions"),
+        ({"seconds": None}, "how long shall the dream be"),
+        ({"prompt": "lost.png"}, "starts from frames or from text"),
+    ],
+)
+def test_what_an_imagining_world_cannot_be_asked(material, of_texts, job, change, said):
+    asked = replace(job, run=of_texts, actions=None, seconds=0.3)
+    change = {name: str(material / value) if name == "actions" else value for name, value in change.items()}
+    with pytest.raises(ConfigError, match=said):
+        prepare(replace(asked, **change))
+    assert not Path(job.out).exists()
+
+
+def test_a_world_that_never_learned_from_texts_takes_none(material, job, tmp_path):
+    run = train_tiny("video-diffusion", material / "data", tmp_path / "run", "--model.modes.text-to-world", "0")
+    with pytest.raises(ConfigError, match="not from text"):
+        prepare(replace(job, run=run, prompt="push the block", actions=None, seconds=0.3))
 
 
 def test_a_world_that_must_know_what_was_done_takes_no_video(material, job, loaded, monkeypatch):

@@ -13,6 +13,7 @@ from torch import Generator, Tensor, nn
 from armillary.core import (
     Batch,
     ConfigError,
+    Imagines,
     Loss,
     Phase,
     Prompt,
@@ -40,7 +41,7 @@ DRAW = "diffusion"
 MOTION_SIZE = 6
 
 
-class VideoDiffusionWorld(nn.Module, World[VideoState], Renders, Trainable):
+class VideoDiffusionWorld(nn.Module, World[VideoState], Renders, Imagines, Trainable):
     """p(what is not known | what is known) of a chunk: its frames, its actions, and a text.
 
     A step costs nothing: a picture is drawn when someone looks, with the chunk up to it, and depends on no later action. The same
@@ -142,6 +143,11 @@ class VideoDiffusionWorld(nn.Module, World[VideoState], Renders, Trainable):
         for rows, count, position in alike(state):
             pictures[rows] = film(self.chunks, state.rows(rows), count, position)[:, -1]
         return {"rgb": pictures}
+
+    @property
+    def imagines_from(self) -> tuple[str, ...]:
+        """A text only where that was trained."""
+        return ("frames", "text") if "text_to_world" in self.modes else ("frames",)
 
     @torch.no_grad()
     def imagine(
