@@ -13,24 +13,24 @@ import logging
 import time
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from armillary.core import Prompt, State, seeded
+from armillary.core import State, seeded
 from armillary.core.settings import override
-from armillary.evaluate.open_loop import Window, WindowBatch, evaluating, gather, plan_windows
-from armillary.evaluate.result import Protocol, mean_by_episode
+from armillary.evaluate.open_loop import Window, WindowBatch, evaluating, gather
+from armillary.evaluate.result import mean_by_episode
 from armillary.evaluate.video import psnr
 from armillary.studies.runs import HeldOut, LoadedRun, held_out
 from armillary.worlds.autoregressive.train import PRESETS, Config
 from armillary.worlds.autoregressive.world import AutoregressiveWorld
 from benchmarks.rows import row
+from recipes.futures import configured, draw, owners, prompt, windows_of
 from recipes.intervals import over_seeds_and_episodes
 from recipes.seeds import begin, run_seeds, study_parser
 from recipes.training import processor_seconds, trained
@@ -80,10 +80,10 @@ def judge_samples(run: LoadedRun, held: HeldOut, seed: int, quick: bool) -> dict
     world, windows, found = run.world, _windows(held, EVERY_S, seed, quick), {}
     for first in range(0, len(windows), WINDOWS_AT_ONCE):
         batch = gather(held.episodes, windows[first : first + WINDOWS_AT_ONCE], run.camera, world.spec.context_steps, AHEAD, "cpu")
-        samples = draw(world, batch, batch.future_actions, seed=seed + first)
-        other = draw(world, batch, batch.other_actions, seed=seed + first)
-        with drawing(world, temperature=0.0):
-            likeliest = draw(world, batch, batch.future_actions, seed=seed + first, count=1)[:, 0]
+        samples = futures(world, batch, batch.future_actions, seed=seed + first)
+        other = futures(world, batch, batch.other_actions, seed=seed + first)
+        with configured(world, temperature=0.0):
+            likeliest = futures(world, batch, batch.future_actions, seed=seed + first, count=1)[:, 0]
         for at, horizon_s in enumerate(HORIZONS_S):
             real = batch.real[:, round(horizon_s / STEP_S) - 1]
             mean, copied = psnr(samples[:, :, at].mean(1), real), psnr(batch.context[:, -1], real)
@@ -99,16 +99,16 @@ def judge_samples(run: LoadedRun, held: HeldOut, seed: int, quick: bool) -> dict
             }
             for what, values in measured.items():
                 found.setdefault(f"{what}|recorded|{horizon_s}", []).append(values)
-    return {key: mean_by_episode(parts, _owner(windows)) for key, parts in found.items()}
+    return {key: mean_by_episode(parts, owners(windows)) for key, parts in found.items()}
 
 
 def judge_passes(passes: int, run: LoadedRun, held: HeldOut, seed: int, quick: bool) -> dict[str, np.ndarray]:
     """Quality at +1 s with so many passes a frame, and the processor time of a step: of one world, and of each of many side by side."""
     world, windows, name = run.world, _windows(held, EVERY_S_PASSES, seed, quick), f"{passes} passes" if passes else "one by one"
     batch = gather(held.episodes, windows, run.camera, world.spec.context_steps, AHEAD, "cpu")
-    with drawing(world, passes=passes):
+    with configured(world, passes=passes):
         started = time.process_time()
-        samples = draw(world, batch, batch.future_actions, seed=seed, horizons_s=(1.0,))[:, :, 0]
+        samples = futures(world, batch, batch.future_actions, seed=seed, horizons_s=(1.0,))[:, :, 0]
         many_s = (time.process_time() - started) / (len(windows) * SAMPLES * round(1.0 / STEP_S))
         state = start(world, batch, 1).rows([0])
         started = time.process_time()
@@ -118,13 +118,13 @@ def judge_passes(passes: int, run: LoadedRun, held: HeldOut, seed: int, quick: b
     real = batch.real[:, round(1.0 / STEP_S) - 1]
     gain = psnr(samples.mean(1), real) - psnr(batch.context[:, -1], real)
     return {
-        f"gain of the mean of samples|{name}|1.0": mean_by_episode([gain], _owner(windows)),
+        f"gain of the mean of samples|{name}|1.0": mean_by_episode([gain], owners(windows)),
         f"processor time a frame, one world|{name}": np.asarray([one_s]),
         f"processor time a frame, many worlds|{name}": np.asarray([many_s]),
     }
 
 
-def draw(
+def futures(
     world: AutoregressiveWorld,
     batch: WindowBatch,
     actions: Float[Tensor, "b t a"],
@@ -134,19 +134,13 @@ def draw(
     horizons_s: Sequence[float] = HORIZONS_S,
 ) -> Float[Tensor, "b s h 3 y x"]:
     """`count` futures of each window at the given horizons; the seed decides their noise, not the actions."""
-    state, rng, pictures = start(world, batch, count), seeded(seed), []
-    wanted = {round(horizon_s / STEP_S) for horizon_s in horizons_s}
-    for step in range(1, max(wanted) + 1):
-        state = world.step(state, actions[:, step - 1].repeat_interleave(count, dim=0), rng)
-        if step in wanted:
-            pictures.append(world.render(state)["rgb"].unflatten(0, (-1, count)))
-    return torch.stack(pictures, dim=2)
+    steps = [round(horizon_s / STEP_S) for horizon_s in horizons_s]
+    return draw(world, start(world, batch, count), actions, seeded(seed), count=count, steps=steps)
 
 
 def start(world: AutoregressiveWorld, batch: WindowBatch, count: int) -> State:
     """The state of each window `count` times."""
-    prompt = Prompt(batch_size=len(batch.context), frames=batch.context, actions=batch.context_actions)
-    return world.start(prompt, seeded(0)).repeat(count)
+    return world.start(prompt(batch, 1), seeded(0)).repeat(count)
 
 
 def ceilings(
@@ -159,26 +153,9 @@ def ceilings(
     return psnr(world.tokenizer.decode_codes(codes)[:, 0].clamp(0, 1), real), psnr(world.render(state)["rgb"], real)
 
 
-@contextmanager
-def drawing(world: AutoregressiveWorld, **changes):
-    """The world with other settings of how codes are drawn, for a while."""
-    usual = world.config
-    world.config = replace(usual, **changes)
-    try:
-        yield
-    finally:
-        world.config = usual
-
-
 def _windows(held: HeldOut, every_s: float, seed: int, quick: bool) -> list[Window]:
-    chosen = held.episodes[:2] if quick else held.episodes
-    protocol = Protocol(starts_every_s=100.0 if quick else every_s)
-    context_steps = recipe(seed, quick).model.context_steps
-    return plan_windows(chosen, context_steps, AHEAD, protocol, STEP_S, seed)[0]
-
-
-def _owner(windows: Sequence[Window]) -> Int[np.ndarray, " w"]:
-    return np.array([window.episode for window in windows])
+    context = recipe(seed, quick).model.context_steps
+    return windows_of(held.episodes, context=context, ahead=AHEAD, step_s=STEP_S, every_s=every_s, seed=seed, quick=quick)
 
 
 def rows(kept: Sequence[Mapping[str, list]]) -> list[dict]:

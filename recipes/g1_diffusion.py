@@ -17,18 +17,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from armillary.core import Episode, Prompt, seeded
-from armillary.evaluate.open_loop import Window, WindowBatch, evaluating, gather, plan_windows
-from armillary.evaluate.result import Protocol, mean_by_episode
+from armillary.core import Episode, seeded
+from armillary.evaluate.open_loop import Window, WindowBatch, evaluating, gather
+from armillary.evaluate.result import mean_by_episode
 from armillary.evaluate.shift import SHIFTS, shift_episodes
 from armillary.evaluate.video import laplacian_energy, psnr
 from armillary.studies.runs import HeldOut, LoadedRun, held_out
 from armillary.worlds.diffusion.train import PRESETS, Config
 from armillary.worlds.diffusion.world import DiffusionWorld
 from benchmarks.rows import row
+from recipes.futures import configured, draw, owners, prompt, windows_of
 from recipes.intervals import over_seeds_and_episodes
 from recipes.seeds import begin, run_seeds, study_parser
 from recipes.training import processor_seconds, trained
@@ -85,8 +86,8 @@ def _judge_look(look: str, run: LoadedRun, held: HeldOut, seed: int, quick: bool
         chosen = windows[first : first + WINDOWS_AT_ONCE]
         batch = gather(episodes, chosen, run.camera, CONTEXT, _ahead(), "cpu")
         horizons_s = HORIZONS_S if look == "recorded" else HORIZONS_S[1:]
-        samples = draw(run.world, batch, batch.future_actions, seed=seed + first, horizons_s=horizons_s)
-        other = draw(run.world, batch, batch.other_actions, seed=seed + first, horizons_s=(OTHER_ACTIONS_S,))
+        samples = futures(run.world, batch, batch.future_actions, seed=seed + first, horizons_s=horizons_s)
+        other = futures(run.world, batch, batch.other_actions, seed=seed + first, horizons_s=(OTHER_ACTIONS_S,))
         for at, horizon_s in enumerate(horizons_s):
             real = batch.real[:, round(horizon_s / STEP_S) - 1]
             mean = psnr(samples[:, :, at].mean(1), real)
@@ -101,62 +102,44 @@ def _judge_look(look: str, run: LoadedRun, held: HeldOut, seed: int, quick: bool
                 measured["mean of samples over other actions"] = mean - psnr(other[:, :, 0].mean(1), real)
             for what, values in measured.items():
                 found.setdefault(f"{what}|{look}|{horizon_s}", []).append(values)
-    return {key: mean_by_episode(parts, _owner(windows)) for key, parts in found.items()}
+    return {key: mean_by_episode(parts, owners(windows)) for key, parts in found.items()}
 
 
 def _judge_steps(steps: int, run: LoadedRun, held: HeldOut, seed: int, quick: bool) -> dict[str, np.ndarray]:
     """Quality at +1 s and processor time a frame with so many sampling steps."""
     windows = _windows(held.episodes, EVERY_S["steps"], seed, quick)
-    usual, sampling = run.world.config, replace(run.world.config, sampling_steps=steps)
     gains, sharpness, seconds = [], [], 0.0
-    run.world.config = sampling
-    for first in range(0, len(windows), WINDOWS_AT_ONCE):
-        batch = gather(held.episodes, windows[first : first + WINDOWS_AT_ONCE], run.camera, CONTEXT, _ahead(), "cpu")
-        started = time.process_time()
-        samples = draw(run.world, batch, batch.future_actions, seed=seed + first, horizons_s=(1.0,))[:, :, 0]
-        seconds += time.process_time() - started
-        real = batch.real[:, round(1.0 / STEP_S) - 1]
-        gains.append(psnr(samples.mean(1), real) - psnr(batch.context[:, -1], real))
-        sharpness.append(laplacian_energy(samples).mean(1) / laplacian_energy(real))
-    run.world.config = usual
+    with configured(run.world, sampling_steps=steps):
+        for first in range(0, len(windows), WINDOWS_AT_ONCE):
+            batch = gather(held.episodes, windows[first : first + WINDOWS_AT_ONCE], run.camera, CONTEXT, _ahead(), "cpu")
+            started = time.process_time()
+            samples = futures(run.world, batch, batch.future_actions, seed=seed + first, horizons_s=(1.0,))[:, :, 0]
+            seconds += time.process_time() - started
+            real = batch.real[:, round(1.0 / STEP_S) - 1]
+            gains.append(psnr(samples.mean(1), real) - psnr(batch.context[:, -1], real))
+            sharpness.append(laplacian_energy(samples).mean(1) / laplacian_energy(real))
     return {
-        f"gain of the mean of samples|{steps} steps|1.0": mean_by_episode(gains, _owner(windows)),
-        f"sharpness|{steps} steps|1.0": mean_by_episode(sharpness, _owner(windows)),
+        f"gain of the mean of samples|{steps} steps|1.0": mean_by_episode(gains, owners(windows)),
+        f"sharpness|{steps} steps|1.0": mean_by_episode(sharpness, owners(windows)),
         f"processor time a frame|{steps} steps|1.0": np.asarray([seconds / (len(windows) * SAMPLES)]),
     }
 
 
-def draw(
+def futures(
     world: DiffusionWorld, batch: WindowBatch, actions: Float[Tensor, "b t a"], *, seed: int, horizons_s: Sequence[float]
 ) -> Float[Tensor, "b s h 3 y x"]:
     """SAMPLES futures of each window at the given horizons; the seed decides their noise, not the actions."""
-    prompt = Prompt(
-        batch_size=len(actions) * SAMPLES,
-        frames=batch.context.repeat_interleave(SAMPLES, dim=0),
-        actions=batch.context_actions.repeat_interleave(SAMPLES, dim=0),
-    )
-    rng, wanted, pictures = seeded(seed), {round(horizon_s / STEP_S) for horizon_s in horizons_s}, []
+    rng, steps = seeded(seed), [round(horizon_s / STEP_S) for horizon_s in horizons_s]
     with torch.no_grad(), evaluating(world):
-        state = world.start(prompt, rng)
-        for step in range(1, max(wanted) + 1):
-            state = world.step(state, actions[:, step - 1].repeat_interleave(SAMPLES, dim=0), rng)
-            if step in wanted:
-                pictures.append(world.render(state)["rgb"].unflatten(0, (-1, SAMPLES)))
-    return torch.stack(pictures, dim=2)
+        return draw(world, world.start(prompt(batch, SAMPLES), rng), actions, rng, count=SAMPLES, steps=steps)
 
 
 def _windows(episodes: Sequence[Episode], every_s: float, seed: int, quick: bool) -> list[Window]:
-    chosen = episodes[:2] if quick else episodes
-    protocol = Protocol(starts_every_s=100.0 if quick else every_s)
-    return plan_windows(chosen, CONTEXT, _ahead(), protocol, STEP_S, seed)[0]
+    return windows_of(episodes, context=CONTEXT, ahead=_ahead(), step_s=STEP_S, every_s=every_s, seed=seed, quick=quick)
 
 
 def _ahead() -> int:
     return round(HORIZONS_S[-1] / STEP_S)
-
-
-def _owner(windows: Sequence[Window]) -> Int[np.ndarray, " w"]:
-    return np.array([window.episode for window in windows])
 
 
 def rows(kept: Sequence[Mapping[str, list]]) -> list[dict]:

@@ -5,28 +5,22 @@ stored, five pictures a second. Left out are the animated film, a clip of ten fr
 whatever was generated or simulated.
 """
 
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
-from armillary.core import DataError, Episode
+from armillary.core import Episode
 from armillary.data.record import write_dataset
-from armillary.data.resize import area_resize
 from armillary.data.staging import staged_folder
-from armillary.data.tfrecord import read_examples
 from armillary.data.video_episodes import frames_at_rate, read_square_video, video_episode
+from recipes import bridge
 
-FPS, SIDE = 5.0, 64
+FPS, SIDE = bridge.FPS, bridge.SIDE
 CAMERA = "observation.images.view"
-CLIPS, BRIDGE = "video", "bridge_widowx_rlds/bridge_dataset/1.0.0"
+CLIPS = "video"
 NOT_REAL_OR_TOO_SHORT = ("curate_test_video_30s.mp4", "reason1_sample.mp4")
-BRIDGE_CAMERAS = 4
-BLACK = 16
-MOST_PIXELS = 2**20
 
 Pictures = UInt8[np.ndarray, "t h w 3"]
 
@@ -51,27 +45,10 @@ def pieces(robot: Sequence[Episode], camera: str, shared: Path | None, shortest:
     for path in sorted((shared / CLIPS).glob("*.mp4")):
         if path.name not in NOT_REAL_OR_TOO_SHORT:
             yield from _from_every_frame(*read_square_video(path, SIDE), path.stem, shortest)
-    for path in sorted((shared / BRIDGE).glob("*.tfrecord-*")):
-        for number, frames in enumerate(bridge_videos(path)):
+    for path in sorted((shared / bridge.FOLDER).glob("*.tfrecord-*")):
+        for number, frames in enumerate(bridge.bridge_videos(path)):
             if len(frames) >= shortest:
                 yield video_episode(frames, FPS, camera=CAMERA, task=f"bridge {number}")
-
-
-def bridge_videos(path: Path) -> Iterator[Pictures]:
-    """What each camera that was there saw in each episode of an RLDS file of BridgeData. One that was not there is black in every picture
-    (the file's own has_image flags are 0 for all)."""
-    for record in read_examples(path):
-        for number in range(BRIDGE_CAMERAS):
-            frames = np.stack([_picture(data, path) for data in record[f"steps/observation/image_{number}"]])
-            if frames.max() > BLACK:
-                yield frames
-
-
-def _picture(data: bytes, path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
-        if image.width * image.height > MOST_PIXELS:
-            raise DataError(f"{path}: a picture of {image.width} x {image.height}, at most {MOST_PIXELS} pixels are read")
-        return area_resize(np.asarray(image.convert("RGB"))[None], (SIDE, SIDE))[0]
 
 
 def _from_every_frame(frames: Pictures, recorded_fps: float, task: str, shortest: int) -> Iterator[Episode]:

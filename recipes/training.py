@@ -12,15 +12,18 @@ from armillary.train.run import RunFolder
 PROCESSOR_TIME = "processor_time.json"
 
 
-def trained(family: str, config, *, data: Path, folder: Path, replay: Sequence[str]) -> LoadedRun:
-    """The run in `folder`: trained now, gone on with where it was killed, or loaded where it is finished."""
+def trained(
+    family: str, config, *, data: Path, folder: Path, replay: Sequence[str], init: Path | None = None, lora_rank: int = 0
+) -> LoadedRun:
+    """The run in `folder`: trained now (from the weights of the run `init`), gone on with where it was killed, or loaded where it is
+    finished."""
     steps, done = config.train.steps, _steps_done(folder)
     if done != steps:
         started = time.process_time()
         if done is not None:
             resume(folder)
         else:
-            train_family(family, data=data, out=folder, config=config, replay=replay)
+            train_family(family, data=data, out=folder, config=config, replay=replay, init=init, lora_rank=lora_rank)
         share = (steps - (done or 0)) / steps  # a resumed run is scaled to a whole one
         write_json(folder / PROCESSOR_TIME, {"processor_s": (time.process_time() - started) / share})
     return load_run(folder)

@@ -86,20 +86,28 @@ def unknown_words(options: argparse.Namespace, rest: Sequence[str]) -> str:
 
 def recipe_config(recipe: str, options: argparse.Namespace) -> tuple[str, object]:
     """(family, settings): the recipe's own, with the person's on top. ConfigError names what was not understood."""
-    from armillary.core import ConfigError
-    from armillary.core.settings import override
     from armillary.studies.plans import recipe_settings
 
     family, config = recipe_settings(recipe, options.preset)
-    try:
-        return family, override(config, settings(options))
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+    return family, with_settings(config, options)
 
 
-def family_config(family: str, options: argparse.Namespace):
-    """A family's preset with the person's settings on top."""
-    from armillary.studies.fit import family_module
+def family_config(family: str, options: argparse.Namespace, *, init: str | None = None):
+    """A family's preset with the person's settings on top; the model is that of the run `init` where one is given."""
+    from armillary.studies.fit import family_module, settings_from
+    from armillary.studies.plans import preset_of
 
     family_module(family)
-    return recipe_config(family, options)[1]
+    config = preset_of(family, options.preset)
+    return with_settings(config if init is None else settings_from(family, config, init), options)
+
+
+def with_settings(config, options: argparse.Namespace):
+    """Settings with the person's on top. ConfigError names what was not understood."""
+    from armillary.core import ConfigError
+    from armillary.core.settings import override
+
+    try:
+        return override(config, settings(options))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error

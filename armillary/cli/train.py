@@ -8,6 +8,8 @@ from armillary.cli.console import Console, clock
 _EPILOG = f"""{shared.FAMILIES}
 Every setting of the family can be given as --group.name VALUE: --train.steps 500 --model.latent-size 64
 --data.camera observation.images.wrist. `armillary train vmc --data PATH --out RUN --dry-run` lists them all.
+From the weights of another run, for another robot:
+armillary train diffusion --data PATH --out RUN --init OTHER_RUN --lora 8
 A policy on a world's latents names that world's run: armillary train inverse-dynamics --data PATH --out RUN --model.world WORLD_RUN
 Several processes: torchrun --nproc-per-node 2 -m armillary train vmc --data PATH --out RUN"""
 
@@ -19,17 +21,32 @@ def add(verbs) -> None:
     parser.add_argument("family", metavar="FAMILY", help="what to train: a world, a policy or a tokenizer, see below")
     parser.add_argument("--data", required=True, metavar="PATH", help="a LeRobot dataset (v2.0, v2.1 or v3)")
     parser.add_argument("--out", required=True, metavar="RUN", help="the run folder to make")
+    parser.add_argument(
+        "--init",
+        metavar="RUN",
+        help="begin with the weights of this run of the same family, on the data of whatever robot (vjepa2: or with released weights)",
+    )
+    parser.add_argument("--lora", metavar="RANK", type=int, default=0, help="with --init: learn low-rank updates of its weights only")
     shared.add_shorthand(parser)
 
 
 def run(options: Namespace, console: Console) -> int:
     """Train, and say where the weights are."""
-    from armillary.studies.fit import train_family
+    from armillary.studies.fit import is_run, train_family
 
-    config = shared.family_config(options.family, options)
+    config = shared.family_config(options.family, options, init=options.init)
     if options.dry_run:
         return _dry_run(options, config, console)
-    result = train_family(options.family, data=options.data, out=options.out, config=config, replay=options.replay, watch=watch(console))
+    result = train_family(
+        options.family,
+        data=options.data,
+        out=options.out,
+        config=config,
+        replay=options.replay,
+        watch=watch(console),
+        init=options.init if options.init and is_run(options.init) else None,  # released weights are a setting of the family
+        lora_rank=options.lora,
+    )
     tell_result(result, options.out, console)
     return 0
 
@@ -42,6 +59,7 @@ def watch(console: Console):
     return Watch(
         on_cache=lambda progress: counted(progress.done, progress.total),
         on_train=lambda progress: console.progress(progress.line()),
+        on_start=lambda start: console.note(start.told()),
     )
 
 

@@ -10,7 +10,7 @@ from armillary.core.settings import from_plain
 from armillary.tokenizers import train as tokenizer_runs
 from armillary.tokenizers.config import TokenizerConfig
 from armillary.tokenizers.network import VideoAutoencoder
-from armillary.train.checkpoint import read_state, read_tensors
+from armillary.train.checkpoint import read_state, read_weights
 from armillary.train.run import RunFolder
 from armillary.train.tensors import write_weights
 
@@ -28,7 +28,7 @@ class GivenTokenizer:
 
     def tensors(self) -> dict[str, Tensor]:
         """The network's tensors. CheckpointError when they cannot be read."""
-        found = read_tensors(self.weights)
+        found = read_weights(self.weights)
         return {name.removeprefix(_OF_A_RUN): tensor for name, tensor in found.items() if name.startswith(_OF_A_RUN)}
 
 

@@ -14,6 +14,7 @@ def model_card(config: Mapping[str, object], environment: Mapping[str, object], 
     commit = environment.get("git_commit") or MISSING
     dirty = " with uncommitted changes" if environment.get("git_dirty") else ""
     packages = environment.get("packages") or {}
+    base = f"| begins with the weights of | {config['init']['run']} |\n" if "init" in config else ""
     return f"""---
 library_name: armillary
 tags: [armillary, {family}]
@@ -25,7 +26,7 @@ license: {MISSING.strip("*")!r}
 |---|---|
 | family | {family} |
 | trained on | {data} |
-| licence of the data | {MISSING} |
+{base}| licence of the data | {MISSING} |
 | intended use | {MISSING} |
 | out-of-scope use | {MISSING} |
 | known limits and risks | {MISSING} |

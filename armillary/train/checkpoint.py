@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from armillary.core import ArmillaryError, CheckpointError
 from armillary.core.storage import TEMPORARY_PREFIX, folder_written_whole, read_json, storage_errors, write_json
+from armillary.train.lora import is_update, merged
 from armillary.train.tensors import write_weights
 
 FORMAT = 1
@@ -106,9 +107,18 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} cannot be read: {error}; resume from an older checkpoint or train again") from error
 
 
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The weights of a safetensors file, low-rank updates added to what they update. Errors are those of `read_tensors`."""
+    return merged(read_tensors(path))
+
+
 def load_weights(module: nn.Module, path: Path | str) -> None:
-    """Fill a module from a safetensors file. Raises CheckpointError naming every missing, unexpected or misshapen tensor."""
-    write_weights(module, read_tensors(Path(path)), str(path))
+    """Fill a module from a safetensors file; one without low-rank updates gets them added to its weights.
+
+    Raises CheckpointError naming every missing, unexpected or misshapen tensor.
+    """
+    updated = any(is_update(name) for name in module.state_dict())
+    write_weights(module, (read_tensors if updated else read_weights)(Path(path)), str(path))
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -20,7 +20,8 @@ from armillary.train.run import RunFolder
 class Families:
     """Names, each with the module that has its `Config`, `PRESETS` and `build(config, shape)`.
 
-    A module may have `complete(config)` too: the settings with what must be looked up before a run records them, or a ConfigError.
+    A module may have `complete(config)` too: the settings with what must be looked up before a run records them, or a ConfigError;
+    and `carry(name, given, fresh, before)`: what a new robot's `fresh` tensor keeps of one `given` by a run on data of shape `before`.
     """
 
     modules: Mapping[str, str]

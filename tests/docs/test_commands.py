@@ -54,6 +54,7 @@ SMOKE = {
     "demo": ("--no-browser", "--steps", "2", "--episodes", "5", *SMALL),
     "train": ("--steps", "2"),
     "cost": (),
+    "distill": ("--train.steps", "2"),
     "evaluate": ("--protocol.horizon-s", "1", "--protocol.starts-every-s", "2"),
     "record": ("--episodes", "5", "--steps", "16"),
     "preview": ("--quality", "draft"),

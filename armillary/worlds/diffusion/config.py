@@ -19,6 +19,9 @@ class ModelConfig:
     `frames_per_window` future frames of each training window are drawn. `other_looks` is the share of windows in another look,
     `context_noise` the deviation of noise on context frames, `action_noise` that on actions, in units of the data's. `boldness`
     scales what is drawn beside the guess (0: the guess alone, 1: as learned).
+
+    With `teacher`, a run of this family, all of the training teaches `sampling_steps` of Euler to land where `teacher_steps` of that
+    world end.
     """
 
     noising: str = "rectified-flow"
@@ -38,6 +41,8 @@ class ModelConfig:
     context_noise: float = 0.02
     action_noise: float = 0.05
     boldness: float = 1.0
+    teacher: str = ""
+    teacher_steps: int = 16
     batch_size: int = 16
     guess_learning_rate: float = 1e-3
     learning_rate: float = 8e-4
@@ -48,6 +53,14 @@ class ModelConfig:
                 raise ConfigError(f"model.{name} must be one of {', '.join(choices)}; received {getattr(self, name)!r}")
         if self.sampling_steps < 1:
             raise ConfigError(f"model.sampling_steps must be at least 1; received {self.sampling_steps}")
+        if self.teacher and self.sampler != "euler":
+            raise ConfigError(
+                f"model.sampler must be euler for a world with model.teacher, whose steps are learned; received {self.sampler!r}"
+            )
+        if self.teacher and self.teacher_steps < self.sampling_steps:
+            raise ConfigError(
+                f"model.teacher_steps must be at least model.sampling_steps; received {self.teacher_steps} and {self.sampling_steps}"
+            )
         if not 1 <= self.context_steps <= self.chunk_steps:
             raise ConfigError(
                 f"model.context_steps must be between 1 and model.chunk_steps, so that a chunk can follow a chunk; "

@@ -14,13 +14,14 @@ from armillary.nn.action_scale import ActionScale
 from armillary.nn.noising import NOISINGS, Network
 from armillary.nn.samplers import sample
 from armillary.worlds.diffusion.config import ModelConfig
+from armillary.worlds.diffusion.distill import PARTS, Teacher, distillation_loss, teacher_of
 from armillary.worlds.diffusion.finish import FEATURES, Finish, from_opponent, opponent
 from armillary.worlds.diffusion.guess import Painter, Reader
 from armillary.worlds.diffusion.looks import OtherLooks
 from armillary.worlds.diffusion.model import DiffusionTransformer
 from armillary.worlds.diffusion.tone import Tone
 
-GUESS, REST = "guess", "diffusion"
+GUESS, REST, DISTILLATION = "guess", "diffusion", "distillation"
 HINTS = 9  # channels that a noisy frame has beside its own: the guess, its spread, the last frame seen
 SPREAD_WEIGHT = 0.02
 STILL_SHARE = 0.1  # of the windows: the context is one frame, repeated
@@ -79,6 +80,7 @@ class DiffusionWorld(nn.Module, World[DiffusionState], Renders, Trainable):
             context_steps=config.context_steps,
         )
         self.phase = self.phases()[0].name
+        self._teacher: tuple[Teacher, ...] = ()  # one while a distillation trains; in a tuple it is no part of the weights
 
     def start(self, prompt: Prompt, rng: Generator) -> DiffusionState:
         """From the last `context_steps` frames and the actions between them. Fewer: the first is taken to have stood still."""
@@ -120,9 +122,11 @@ class DiffusionWorld(nn.Module, World[DiffusionState], Renders, Trainable):
         return {"rgb": self._recent(state, count=1)[:, 0]}
 
     def phases(self) -> tuple[Phase, ...]:
-        """The first guess by regression, then the transformer on what the guess leaves open."""
+        """The first guess by regression, then the transformer on what the guess leaves open; or what a teacher does."""
         config = self.config
         common = {"batch_size": config.batch_size, "num_frames": config.context_steps + config.chunk_steps}
+        if config.teacher:
+            return (Phase(name=DISTILLATION, share=1.0, learning_rate=config.learning_rate, **common),)
         if not config.first_guess:
             return (Phase(name=REST, share=1.0, learning_rate=config.learning_rate, **common),)
         return (
@@ -132,12 +136,13 @@ class DiffusionWorld(nn.Module, World[DiffusionState], Renders, Trainable):
 
     def begin_phase(self, name: str) -> None:
         self.phase = name
-        self.reader.requires_grad_(name == self.phases()[0].name)
+        self.reader.requires_grad_(name == GUESS or (name == REST and self.painter is None))
         if self.painter is not None:
             self.painter.requires_grad_(name == GUESS)
         self.colour_spread.requires_grad_(name == GUESS)
-        for module in (self.transformer, self.finish, self.embed_action):
-            module.requires_grad_(name == REST)
+        for part in PARTS:
+            getattr(self, part).requires_grad_(name != GUESS)
+        self._teacher = (teacher_of(self, self.config.teacher),) if name == DISTILLATION else ()
 
     def loss(self, batch: Batch, rng: Generator) -> Loss:
         """Guess: squared error and the likelihood of its spread. Diffusion: the noising's loss on (frame - guess) / spread."""
@@ -159,8 +164,10 @@ class DiffusionWorld(nn.Module, World[DiffusionState], Renders, Trainable):
             return self._guess_loss(guess, spread, future)
         clean = (opponent(future - guess) * torch.exp(-spread)).detach().flatten(0, 1)
         times_s = (chosen + 1) * self.spec.seconds_per_step
-        network = self._denoiser(context, read, guess.detach(), spread.detach(), times_s)
-        noise = torch.randn(clean.shape, generator=rng, device=rng.device)
+        given = context, read, guess.detach(), spread.detach(), times_s
+        network, noise = self._denoiser(*given), torch.randn(clean.shape, generator=rng, device=rng.device)
+        if self.phase == DISTILLATION:
+            return self._distillation(network, self._denoiser(*given, by=self._teacher[0]), clean, noise, rng)
         total = self.noising.loss(network, clean, noise, self.noising.draw(len(clean), rng))
         return Loss(total, {"diffusion": total.detach(), "left": clean.square().mean()})
 
@@ -181,6 +188,13 @@ class DiffusionWorld(nn.Module, World[DiffusionState], Renders, Trainable):
         parts = {"error": error.mean(), "spread": likelihood}
         return Loss(parts["error"] + SPREAD_WEIGHT * likelihood, {name: value.detach() for name, value in parts.items()})
 
+    def _distillation(self, student: Network, teacher: Network, clean: Tensor, noise: Tensor, rng: Generator) -> Loss:
+        steps = self.config.sampling_steps, self.config.teacher_steps
+        step = int(torch.randint(steps[0], (1,), generator=rng, device=rng.device))
+        sampler = self._teacher[0].sampler
+        total = distillation_loss(self.noising, student, teacher, sampler=sampler, steps=steps, step=step, clean=clean, noise=noise)
+        return Loss(total, {"distillation": total.detach()})
+
     def _denoiser(
         self,
         context: Float[Tensor, "b k 3 h w"],
@@ -188,16 +202,18 @@ class DiffusionWorld(nn.Module, World[DiffusionState], Renders, Trainable):
         guess: Float[Tensor, "b f 3 h w"],
         spread: Float[Tensor, "b f 3 h w"],
         times_s: Float[Tensor, "b f"],
+        by: Teacher | None = None,
     ) -> Network:
-        """The network that tells what the guess leaves open, from `b f` noisy versions of it in a row."""
-        memory = self.transformer.remember(self._hinted(context), self._context_times(context))
-        told, last = self.embed_action(read), context[:, -1:].expand_as(guess)
+        """The network that tells what the guess leaves open, from `b f` noisy versions of it in a row: this world's, or a teacher's."""
+        drawing = self if by is None else by
+        memory = drawing.transformer.remember(self._hinted(context), self._context_times(context))
+        told, last = drawing.embed_action(read), context[:, -1:].expand_as(guess)
         hints = torch.cat([guess, spread, last], dim=2)
 
         def network(noisy: Tensor, level: Tensor) -> Tensor:
             frames = torch.cat([noisy.unflatten(0, guess.shape[:2]), hints], dim=2)
-            drawn = self.transformer(frames, level.unflatten(0, guess.shape[:2]), told, times_s, memory)
-            return self.finish(*(part.flatten(0, 1) for part in (drawn, noisy[:, None], last, guess, spread)))
+            drawn = drawing.transformer(frames, level.unflatten(0, guess.shape[:2]), told, times_s, memory)
+            return drawing.finish(*(part.flatten(0, 1) for part in (drawn, noisy[:, None], last, guess, spread)))
 
         return network
 

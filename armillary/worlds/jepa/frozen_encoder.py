@@ -12,7 +12,7 @@ from torch.nn import functional
 from armillary.core import CheckpointError, ConfigError
 from armillary.core.settings import from_plain
 from armillary.core.storage import read_json
-from armillary.train.checkpoint import read_state, read_tensors
+from armillary.train.checkpoint import read_state, read_weights
 from armillary.train.run import RunFolder
 from armillary.train.tensors import write_weights
 from armillary.worlds.jepa import pretrain
@@ -44,7 +44,7 @@ class EncoderSource:
 
     def tensors(self) -> dict[str, Tensor]:
         """The encoder's tensors by our names. CheckpointError when they cannot be read."""
-        found = read_tensors(self.path) if self.path else open_release(self.where).tensors()
+        found = read_weights(self.path) if self.path else open_release(self.where).tensors()
         prefix = _OF_A_RUN if self.path else _OF_A_RELEASE
         return {name.removeprefix(prefix): tensor for name, tensor in found.items() if name.startswith(prefix)}
 
