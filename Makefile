@@ -11,12 +11,14 @@ ARGS ?=
 # Idle OpenMP threads must sleep, not spin: two processes on two cores otherwise take many times as long.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help demo test test-slow lint docs docs-check clean
+.PHONY: help demo play page test test-slow lint docs docs-check clean
 
 help:
 	@echo "make demo       data -> train -> judge -> report page (ARGS='--data PATH --out DIR --no-browser')"
+	@echo "make play       a world in the browser (ARGS='RUN|WORLD --port N')"
 	@echo "make test       lint, the floors, every test and every command of the docs"
 	@echo "make test-slow  the tests too long for make test"
+	@echo "make page       build the player's page from web/ (needs Node.js)"
 	@echo "make lint       ruff and import-linter"
 	@echo "make docs       write docs/RESULTS.md from the stored rows"
 	@echo "make clean      remove .venv"
@@ -45,10 +47,31 @@ $(VENV)/installed-all: $(VENV)/installed
 demo: $(VENV)/installed
 	$(BIN)/armillary demo $(ARGS)
 
+play: $(VENV)/installed-play
+	$(BIN)/armillary play $(ARGS)
+
+$(VENV)/installed-play: $(VENV)/installed
+	$(PIP) --no-build-isolation --editable ".[serve]"
+	@touch $@
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && npm ci --no-audit --no-fund
+
+page: web/node_modules/.package-lock.json
+	cd web && npm run build
+
 test: lint docs-check
 	$(BIN)/python -m pytest -q -n 2 $(ARGS)
 
-test-slow: $(VENV)/installed-all
+# The browser tests skip themselves, and say so, where npm or Chromium cannot be had.
+$(VENV)/installed-browser: $(VENV)/installed-all
+	$(PIP) --no-build-isolation --editable ".[browser]"
+	-@command -v npm >/dev/null && $(MAKE) --no-print-directory web/node_modules/.package-lock.json
+	-@command -v chromium >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk; fi
+	@touch $@
+
+test-slow: $(VENV)/installed-browser
 	$(BIN)/python -m pytest -q -n 2 -m slow $(ARGS)
 
 lint: $(VENV)/installed-all

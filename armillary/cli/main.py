@@ -11,15 +11,16 @@ import traceback
 from collections.abc import Sequence
 
 import armillary
-from armillary.cli import cost, data, demo, distill, dream, evaluate, info, plan, resume, simulate, tokenize, train, twin
+from armillary.cli import cost, data, demo, distill, dream, evaluate, info, plan, play, resume, simulate, tokenize, train, twin
 from armillary.cli.console import Console
 from armillary.cli.options import split_settings, unknown_words
 
-VERBS = (demo, data, train, resume, distill, evaluate, dream, plan, tokenize, twin, simulate, cost, info)
+VERBS = (demo, play, data, train, resume, distill, evaluate, dream, plan, tokenize, twin, simulate, cost, info)
 WRONG_COMMAND, FAULT, INTERRUPTED = 2, 70, 130
 _CODES = {"ConfigError": WRONG_COMMAND, "DataError": 3, "CheckpointError": 4, "StorageError": 5, "InterruptedRun": INTERRUPTED}
 _EPILOG = """start here:  armillary demo                      a first world model, from nothing, in six minutes
              armillary demo --data MY_DATASET    the same for the robot in a LeRobot dataset
+             armillary play                      walk into a world in the browser
 
 exit codes:  0 done · 1 cannot go on · 2 wrong command or setting · 3 data · 4 run or checkpoint · 5 disk · 70 our fault · 130 Ctrl-C"""
 

@@ -58,10 +58,12 @@ SMOKE = {
     "evaluate": ("--protocol.horizon-s", "1", "--protocol.starts-every-s", "2"),
     "record": ("--episodes", "5", "--steps", "16"),
     "preview": ("--quality", "draft"),
+    "play": ("--check",),
     "plan": ("--episodes", "1", "--steps", "2", "--planner.samples", "8", "--planner.elites", "2", "--planner.iterations", "1"),
 }
 # Set-up, which CI itself has done before any test runs.
-INSTALLS = {"pip install -e .", 'pip install -e ".[twin]"', 'pip install -e ".[all]"', "pip install -c constraints.txt -e ."}
+EXTRAS = ("serve", "twin", "all")
+INSTALLS = {"pip install -e .", *(f'pip install -e ".[{extra}]"' for extra in EXTRAS), "pip install -c constraints.txt -e ."}
 
 
 def blocks(document: str, language: str) -> list[str]:
