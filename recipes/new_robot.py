@@ -38,7 +38,7 @@ NAME, FAMILY = "new_robot", "diffusion"
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 G1 = "g1_inspire_lerobot21_160x120"
 LEARNED, HELD_OUT = 10, 8
-BASE_STEPS, STEPS, RANK = 800, 200, 16
+BASE_STEPS, STEPS, RANK = 800, 400, 16
 # A step of 0.2 s on both robots, and windows that fit into ten pictures.
 SETTINGS = {
     "data.stride": "6",
@@ -50,7 +50,7 @@ SETTINGS = {
     "train.ema-decay": "0.99",
     "data.validation-fraction": "0",
 }
-RATES = {"lora": 3.0, "full": 1.0, "scratch": 1.0, "scratch_long": 1.0}  # of learning, as parts of the family's own
+RATES = {"lora": 10.0, "full": 1.0, "scratch": 1.0, "scratch_long": 1.0}  # of learning, as parts of the family's own
 CONTEXT, AHEAD, STEP_S = 2, (2, 5), 1.0 / FPS
 SAMPLES = 8
 WINDOWS_AT_ONCE = 16
@@ -72,7 +72,7 @@ def new_settings(subject: str, base: LoadedRun, seed: int, quick: bool) -> Confi
     """The settings of one way to learn the new robot: the base's model."""
     steps = BASE_STEPS + STEPS if subject == "scratch_long" else STEPS
     words = {"data.stride": "1", "data.test-fraction": str((HELD_OUT + 0.5) / (LEARNED + HELD_OUT))}
-    words |= {"train.steps": "4" if quick else str(steps), "train.learning-rate-scale": str(RATES[subject])}
+    words |= {"train.warmup-steps": "20", "train.steps": "4" if quick else str(steps), "train.learning-rate-scale": str(RATES[subject])}
     return override(settings_from(FAMILY, base_settings(seed, quick), str(base.path)), words)
 
 
