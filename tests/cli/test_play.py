@@ -54,12 +54,21 @@ def test_a_taken_port_gives_the_next_one():
 def test_it_prints_its_address_and_ctrl_c_ends_it(tmp_path):
     words = [sys.executable, "-m", "armillary", "play", "two-rooms", "--no-browser", "--size", "32"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment) as process:
-        line = process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)/#key=[\w-]{32}$", line)
-        assert found, line
-        socket.create_connection(("127.0.0.1", int(found[1])), timeout=10).close()
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path, "env": environment}
+    with subprocess.Popen(words, **pipes, preexec_fn=_heed_ctrl_c) as process:
+        try:
+            line = process.stdout.readline()
+            found = re.search(r"http://127\.0\.0\.1:(\d+)/#key=[\w-]{32}$", line)
+            assert found, line
+            socket.create_connection(("127.0.0.1", int(found[1])), timeout=10).close()
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 0 and "ended" in said and "Traceback" not in said, said
     assert not list(tmp_path.iterdir())
+
+
+def _heed_ctrl_c() -> None:
+    """A shell starts a background job with Ctrl-C ignored, and its children inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
