@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from armillary.core import ConfigError
 from armillary.core.settings import from_plain
+from armillary.nn.noising import Network, Noising
+from armillary.nn.samplers import SAMPLERS
 from armillary.train.checkpoint import read_weights
 from armillary.train.run import RunFolder
 from armillary.train.tensors import write_weights
 from armillary.worlds.diffusion.config import ModelConfig
-from armillary.worlds.diffusion.noising import Network, Noising
-from armillary.worlds.diffusion.samplers import SAMPLERS
 
 FAMILY = "diffusion"
 PARTS = ("transformer", "finish", "embed_action")  # of a world: what draws, and what learns here

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from armillary.worlds.diffusion.noising import RectifiedFlow
 
 from armillary.core import Batch, CheckpointError, ConfigError, Prompt, seeded
 from armillary.core.settings import to_plain
+from armillary.nn.noising import RectifiedFlow
 from armillary.train import RunFolder
 from armillary.train.checkpoint import TrainingState, load_weights, save_checkpoint
 from armillary.train.tensors import whole_weights
