@@ -32,8 +32,9 @@ def add(verbs) -> None:
 
 def run(options: Namespace, console: Console) -> int:
     """Train, and say where the weights are."""
-    from armillary.studies.fit import is_run, train_family
+    from armillary.studies.fit import check_updates, is_run, train_family
 
+    check_updates(options.family, options.init, options.lora)
     config = shared.family_config(options.family, options, init=options.init)
     if options.dry_run:
         return _dry_run(options, config, console)

@@ -68,6 +68,14 @@ def settings_from(family: str, config, init: str):
     return replace(config, model=model, data=replace(config.data, height=shape.height, width=shape.width))
 
 
+def check_updates(family: str, init: Path | str | None, lora_rank: int) -> None:
+    """ConfigError where low-rank updates are asked for that cannot be."""
+    if lora_rank and family in WITHOUT_UPDATES:
+        raise ConfigError(f"{family} cannot learn low-rank updates; leave out --lora")
+    if lora_rank and init is None:
+        raise ConfigError("low-rank updates need weights to update; name a run to begin from, with --init RUN")
+
+
 def is_run(path: Path | str) -> bool:
     """Whether a folder is a run, and not released weights, which have a config.json of another kind."""
     place = Path(path) / "config.json"
@@ -163,11 +171,8 @@ def _require_same_kind(shape: DataShape, measured: DataShape, data: Path | str) 
 
 def _start(init: Path | str | None, world: torch.nn.Module, family: str, config, shape: DataShape, lora_rank: int) -> Start | None:
     """Give a fresh world the weights to begin with."""
-    if lora_rank and family in WITHOUT_UPDATES:
-        raise ConfigError(f"{family} cannot learn low-rank updates; leave out --lora")
+    check_updates(family, init, lora_rank)
     if init is None:
-        if lora_rank:
-            raise ConfigError("low-rank updates need weights to update; name a run to begin from, with --init RUN")
         return None
     return begin_from(init, world, families=FAMILIES, family=family, config=config, shape=shape, lora_rank=lora_rank)
 

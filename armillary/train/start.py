@@ -1,6 +1,5 @@
 """A run that begins with the weights of another run of its family: what is taken over, what the new robot's data decide anew."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from armillary.core import CheckpointError, ConfigError
 from armillary.core.storage import write_atomically
+from armillary.data.content import file_sha256
 from armillary.data.shape import DataShape
 from armillary.nn.action_scale import ActionScale
 from armillary.nn.state_scale import StateScale
@@ -78,7 +78,7 @@ def begin_from(path: Path | str, world: nn.Module, *, families: Families, family
     anew = {name: carry(name, given[name], fresh[name], before) for name in robots}
     anew |= {name: fresh[name] for name in _scales(world) if not torch.equal(given[name], fresh[name])}
     write_weights(world, {name: anew.get(name, given.get(name)) for name in fresh}, str(path))
-    start = Start(run=str(run.path.resolve()), weights_sha256=sha256_of(weights), lora_rank=lora_rank, made_anew=tuple(sorted(anew)))
+    start = Start(run=str(run.path.resolve()), weights_sha256=hash_of(weights), lora_rank=lora_rank, made_anew=tuple(sorted(anew)))
     return add_updates(world, start, config.train.seed)
 
 
@@ -93,7 +93,7 @@ def add_updates(world: nn.Module, start: Start, seed: int) -> Start:
 
 def require_unchanged(start: Start) -> None:
     """CheckpointError when the run that another began with holds other weights now."""
-    if sha256_of(RunFolder.open(start.run).weights("best")) != start.weights_sha256:
+    if hash_of(RunFolder.open(start.run).weights("best")) != start.weights_sha256:
         raise CheckpointError(f"{start.run} holds other weights than when this run began with it; start a new run")
 
 
@@ -114,16 +114,15 @@ def with_adapter(base: Path | str, adapter: Path | str) -> dict[str, Tensor]:
     learned = read_tensors(Path(adapter))
     with safetensors.safe_open(adapter, framework="pt") as opened:
         about = opened.metadata() or {}
-    if about.get("base_sha256") != sha256_of(Path(base)):
+    if about.get("base_sha256") != hash_of(Path(base)):
         raise CheckpointError(f"{adapter} was not learned on {base}; give the weights of {about.get('base', 'its own base')}")
     return merged(read_weights(Path(base)) | learned)
 
 
-def sha256_of(path: Path) -> str:
-    """The hash of a file's bytes."""
+def hash_of(path: Path) -> str:
+    """The hash of a file of weights. CheckpointError where it cannot be read."""
     try:
-        with open(path, "rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}; give the weights of a finished run") from error
 

@@ -1,6 +1,6 @@
 """LeRobot 0.4.4 as an oracle. Its pictures are decoded by PyAV here, since TorchVision does not go with a CPU torch.
 
-Only what cannot be installed, or is never called, is replaced: TorchVision's, accelerate's and requests' names, and the decoder behind
+Only what is not installed, or is never called, is replaced: TorchVision's, accelerate's and requests' names, and the decoder behind
 `decode_video_frames`, whose choice of frames and whose tolerance are LeRobot's own, line for line.
 """
 
@@ -12,6 +12,7 @@ import sys
 import types
 from functools import lru_cache
 from pathlib import Path
+from unittest import mock
 
 import av
 import numpy as np
@@ -26,22 +27,24 @@ def load(cache: Path) -> types.ModuleType:
     """`lerobot.datasets.lerobot_dataset`, offline, with its caches under `cache`."""
     os.environ |= {"HF_HOME": str(cache), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     transforms = _stand_in("torchvision.transforms", ToTensor=object)
-    _stand_in("torchvision", transforms=transforms, __path__=[])
-    _stand_in("accelerate", Accelerator=object)
+    missing = {"torchvision.transforms": transforms, "torchvision": _stand_in("torchvision", transforms=transforms, __path__=[])}
+    if importlib.util.find_spec("accelerate") is None:
+        missing["accelerate"] = _stand_in("accelerate", Accelerator=object)
     if importlib.util.find_spec("requests") is None:
-        _stand_in("requests", HTTPError=OSError)
-    module = importlib.import_module("lerobot.datasets.lerobot_dataset")
+        missing["requests"] = _stand_in("requests", HTTPError=OSError)
+    with mock.patch.dict(sys.modules):  # to others they are missing still: who finds them would use them
+        sys.modules.update(missing)
+        module = importlib.import_module("lerobot.datasets.lerobot_dataset")
+        loaded = dict(sys.modules)
+    sys.modules.update({name: one for name, one in loaded.items() if name not in missing})
     module.decode_video_frames = _decode_video_frames
     return module
 
 
 def _stand_in(name: str, **names: object) -> types.ModuleType:
-    if name in sys.modules:
-        return sys.modules[name]
     module = types.ModuleType(name)
     module.__spec__ = importlib.machinery.ModuleSpec(name, None)
     vars(module).update(names)
-    sys.modules[name] = module
     return module
 
 

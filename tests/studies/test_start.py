@@ -1,6 +1,7 @@
 """A run that begins with the weights of another: what it takes over, what learns, that a kill costs nothing, and what is refused."""
 
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,7 +132,7 @@ def test_killed_before_a_checkpoint_it_needs_the_same_base(place, tmp_path):
 
 def test_a_finished_run_needs_neither_peft_nor_its_base(place, tmp_path, monkeypatch):
     begun(place, tmp_path / "run")
-    monkeypatch.setitem(__import__("sys").modules, "peft", None)
+    monkeypatch.setitem(sys.modules, "peft", None)
     world = load_run(tmp_path / "run").world
     assert not any(is_update(name) for name in world.state_dict())
     with pytest.raises(ConfigError, match=r"armillary\[lora\]"):
@@ -170,6 +171,7 @@ def test_other_families_begin_from_their_runs_too(family, place, tmp_path):
         (["diffusion", "--init", "nowhere"], "nowhere is not a run folder", 4),
         (["diffusion", "--lora", "4"], "name a run to begin from", 2),
         (["vjepa2", "--lora", "4"], "vjepa2 cannot learn low-rank updates", 2),
+        (["diffusion", "--lora", "4", "--dry-run"], "name a run to begin from", 2),
         (["vjepa2", "--init", "BASE"], "is a run of diffusion, not of vjepa2", 2),
     ],
 )
