@@ -62,18 +62,20 @@ def run(options: Namespace, console: Console) -> int:
         return 0
     if options.check:
         return _check(Service(playable=playable, port=0, **settings), console)
-    running = Running(
-        Service(playable=playable, port=wanted, **settings),
-        on_key=lambda address: console.note(f"a browser came in; for another one: {address}"),
-    )
-    if running.port != wanted:
-        console.note(f"port {wanted} is taken; using {running.port}")
-    console.result({"address": running.address, "world": name}, f"{name} is at {running.address}\nCtrl-C ends it")
-    if not options.no_browser and _has_display():
-        import webbrowser
+    service = Service(playable=playable, port=wanted, **settings)
 
-        webbrowser.open(running.address)
-    running.run()
+    def came_in(address: str) -> None:
+        console.note(f"a browser came in; for another one: {address}")
+
+    with Running(service, on_key=came_in) as running, running.stopped_by_ctrl_c():
+        if running.port != wanted:
+            console.note(f"port {wanted} is taken; using {running.port}")
+        console.result({"address": running.address, "world": name}, f"{name} is at {running.address}\nCtrl-C ends it")
+        if not options.no_browser and _has_display():
+            import webbrowser
+
+            webbrowser.open(running.address)
+        running.run()
     console.note("ended")
     return 0
 

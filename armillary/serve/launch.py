@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -39,7 +40,7 @@ class Service:
 
 
 class Running:
-    """A server that answers already. `address` opens it, once."""
+    """A server that answers already. `address` opens it, once; leaving its `with` block closes it, however it is left."""
 
     def __init__(self, service: Service, *, on_key: Callable[[str], None] | None = None, limits=None):
         check_installed()
@@ -83,15 +84,26 @@ class Running:
         """What to open in a browser; the key in it works once, then there is another."""
         return self.server.address
 
-    def run(self) -> None:
-        """Serve until Ctrl-C (in the main thread) or `stop`."""
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.engine.stop()
+        self._recorder.close()
+        self._socket.close()
+
+    @contextlib.contextmanager
+    def stopped_by_ctrl_c(self) -> Iterator[None]:
+        """While open, in the main thread: Ctrl-C is `stop`, before `run` as well as in it, and raises nothing."""
+        before = signal.signal(signal.SIGINT, lambda number, frame: self.stop())
         try:
-            with contextlib.suppress(KeyboardInterrupt):
-                self._web.run(sockets=[self._socket])
+            yield
         finally:
-            self.engine.stop()
-            self._recorder.close()
-            self._socket.close()
+            signal.signal(signal.SIGINT, before)
+
+    def run(self) -> None:
+        """Serve until `stop`."""
+        self._web.run(sockets=[self._socket])
 
     def stop(self) -> None:
         """End `run`."""
@@ -101,14 +113,14 @@ class Running:
 @contextlib.contextmanager
 def serving(service: Service, **options) -> Iterator[Running]:
     """A server in a thread of its own, for as long as the block lasts."""
-    running = Running(service, **options)
-    thread = threading.Thread(target=running.run, name="armillary-serve", daemon=True)
-    thread.start()
-    try:
-        yield running
-    finally:
-        running.stop()
-        thread.join()
+    with Running(service, **options) as running:
+        thread = threading.Thread(target=running.run, name="armillary-serve", daemon=True)
+        thread.start()
+        try:
+            yield running
+        finally:
+            running.stop()
+            thread.join()
 
 
 def listening(port: int) -> socket.socket:
