@@ -25,6 +25,7 @@ def add(verbs) -> None:
     parser.add_argument("--samples", type=int, default=1, metavar="N", help="dreams side by side, seeds one after another (default: 1)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="draws what the world leaves open (default: 0)")
     parser.add_argument("--fps", type=float, metavar="F", help="pictures of dream.mp4 a second (default: real time)")
+    parser.add_argument("--decoder", metavar="RUN", help="a run of code-decoder: it draws the codes of an autoregressive world anew")
     parser.add_argument("--weights", choices=("best", "latest"), default="best", help="which checkpoint (default: best)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: a GPU where there is one")
 
@@ -44,6 +45,7 @@ def run(options: Namespace, console: Console) -> int:
         samples=options.samples,
         fps=options.fps,
         weights=options.weights,
+        decoder=options.decoder,
         device=options.device,
     )
     prepared = prepare(job)

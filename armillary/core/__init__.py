@@ -24,6 +24,7 @@ from armillary.core.text import to_bytes, to_texts
 from armillary.core.world import (
     Action,
     Embeds,
+    ForetellsCodes,
     Imagines,
     Loss,
     Phase,
@@ -48,6 +49,7 @@ __all__ = [
     "EnvWorld",
     "Episode",
     "Estimate",
+    "ForetellsCodes",
     "Imagines",
     "InterruptedRun",
     "Loss",

@@ -7,8 +7,8 @@ from typing import Generic, TypeVar
 
 import gymnasium
 import torch
-from jaxtyping import Float
-from torch import Generator, Tensor
+from jaxtyping import Float, Int
+from torch import Generator, Tensor, nn
 
 from armillary.core.episode import Batch
 from armillary.core.errors import WorldError
@@ -114,6 +114,16 @@ class Renders(ABC):
     @abstractmethod
     def render(self, state) -> dict[str, Tensor]:
         """Pictures by name: `rgb` float `b 3 h w` in [0, 1]; a world may add `depth`, `segmentation`, ..."""
+
+
+class ForetellsCodes(ABC):
+    """A world whose pictures are drawn from the codes of its `tokenizer`, so that something else may draw them too."""
+
+    tokenizer: nn.Module
+
+    @abstractmethod
+    def codes(self, state) -> Int[Tensor, "b r c"]:
+        """The codes of the state's picture."""
 
 
 class Imagines(ABC):

@@ -23,6 +23,7 @@ from armillary.data.staging import refuse_existing, staged_folder
 from armillary.data.video import encode_video
 from armillary.evaluate.open_loop import evaluating
 from armillary.studies.dream_actions import Commands, StepActions, actions_of_file, beyond, unsaid
+from armillary.studies.dream_decoder import decoder_facts, open_decoder
 from armillary.studies.dream_film import Shown, film, strip
 from armillary.studies.dream_prompt import Beginning, read_beginning
 from armillary.studies.runs import LoadedRun, load_run
@@ -44,6 +45,7 @@ class DreamJob:
     as long as there are actions.
 
     `samples` dreams have the seeds `seed`, `seed + 1`, ..., so each can be dreamt again alone. `fps` is the film's (default: real time).
+    `decoder`: the run of a code decoder that draws the pictures instead of the world itself.
     """
 
     run: Path | str
@@ -56,6 +58,7 @@ class DreamJob:
     samples: int = 1
     fps: float | None = None
     weights: str = "best"
+    decoder: Path | str | None = None
     device: str = "auto"
 
     def __post_init__(self):
@@ -79,6 +82,7 @@ class PreparedDream:
     beginning: Beginning
     actions: StepActions
     device: torch.device
+    decoder: LoadedRun | None
     notes: tuple[str, ...]
 
     @property
@@ -130,12 +134,13 @@ def prepare(job: DreamJob) -> PreparedDream:
     if wanted is not None:
         _check_memory(wanted, job, loaded)
     device = _choose_device(job.device)
+    decoder = None if job.decoder is None else open_decoder(job.decoder, loaded)
     beginning = read_beginning(job.prompt, loaded)
     actions = _actions(job, beginning, commands, wanted, imagines=isinstance(loaded.world, Imagines))
     _check_memory(len(actions.values), job, loaded)
     outside = beyond(actions.values, loaded.world.spec.action_space) if actions.said else ""
     notes = (*beginning.notes, *([outside] if outside else []))
-    return PreparedDream(job=job, loaded=loaded, beginning=beginning, actions=actions, device=device, notes=notes)
+    return PreparedDream(job=job, loaded=loaded, beginning=beginning, actions=actions, device=device, decoder=decoder, notes=notes)
 
 
 def run_dream(prepared: PreparedDream, *, replay: Sequence[str] = (), on_step: Callable[[int, int], None] | None = None) -> dict:
@@ -146,6 +151,7 @@ def run_dream(prepared: PreparedDream, *, replay: Sequence[str] = (), on_step: C
     loaded, begin = prepared.loaded, time.perf_counter()
     weights = RunFolder.open(loaded.path).weights(prepared.job.weights)
     digest = file_sha256(weights)
+    redrawn = {} if prepared.decoder is None else {"decoder": decoder_facts(prepared.decoder)}
     mark = f"Pictures dreamt by a world model: armillary {armillary.__version__}, {loaded.family}, weights sha256 {digest}"
     with staged_folder(Path(prepared.job.out)) as folder:
         dreams = {seed: _dream(prepared, seed, on_step) for seed in prepared.seeds}
@@ -163,6 +169,7 @@ def run_dream(prepared: PreparedDream, *, replay: Sequence[str] = (), on_step: C
         about = prepared.to_json() | {
             "what_this_is": "pictures dreamt by a world model; none of them was recorded, but for panels named so",
             "world": _world_facts(prepared, weights, digest),
+            **redrawn,
             "panels": list(shown.panels),
             "notes": [*prepared.notes, *_alike(dreams)],
             "files": files,
@@ -260,10 +267,15 @@ def _drawn(prepared: PreparedDream, world: World, prompt: Prompt, rng: Generator
     if not prepared.actions.said:
         yield from world.imagine(prompt, rng, steps=prepared.steps)[0]
         return
-    state = world.start(prompt, rng)
+    state, codes = world.start(prompt, rng), []
     for action in torch.from_numpy(prepared.actions.values.copy()).to(rng.device):
         state = world.step(state, action[None], rng)
-        yield world.render(state)["rgb"][0]
+        if prepared.decoder is None:
+            yield world.render(state)["rgb"][0]
+        else:
+            codes.append(world.codes(state))
+    if prepared.decoder is not None:
+        yield from prepared.decoder.world.to(rng.device).decode(torch.stack(codes, dim=1), rng)[0]
 
 
 def _prompt(beginning: Beginning, device: torch.device) -> Prompt:

@@ -1,4 +1,4 @@
-"""A tokenizer that was trained in a run of its own: found, checked, and read once."""
+"""A tokenizer that was trained in a run of its own, or inside a world's run: found, checked, and read once."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -7,15 +7,13 @@ from torch import Tensor
 
 from armillary.core import ConfigError
 from armillary.core.settings import from_plain
-from armillary.tokenizers import train as tokenizer_runs
 from armillary.tokenizers.config import TokenizerConfig
 from armillary.tokenizers.network import VideoAutoencoder
 from armillary.train.checkpoint import read_state, read_weights
 from armillary.train.run import RunFolder
 from armillary.train.tensors import write_weights
 
-FAMILY = "tokenizer"
-_OF_A_RUN = "network."
+PREFIXES = {"tokenizer": "network.", "autoregressive": "tokenizer."}  # of its tensors, in runs of the families that hold one
 
 
 @dataclass(frozen=True)
@@ -23,31 +21,34 @@ class GivenTokenizer:
     """Where a tokenizer's weights lie, and its sizes."""
 
     run: Path
+    family: str
     sizes: TokenizerConfig
     weights: Path
 
     def tensors(self) -> dict[str, Tensor]:
         """The network's tensors. CheckpointError when they cannot be read."""
-        found = read_weights(self.weights)
-        return {name.removeprefix(_OF_A_RUN): tensor for name, tensor in found.items() if name.startswith(_OF_A_RUN)}
+        found, prefix = read_weights(self.weights), PREFIXES[self.family]
+        return {name.removeprefix(prefix): tensor for name, tensor in found.items() if name.startswith(prefix)}
 
 
-def open_tokenizer(path: Path | str) -> GivenTokenizer:
-    """The tokenizer of a finished run. CheckpointError where there is no run, ConfigError for one of another family or not finished."""
+def open_tokenizer(path: Path | str, setting: str = "tokenizer") -> GivenTokenizer:
+    """The tokenizer of a finished run. CheckpointError where there is no run, ConfigError for one of another family or not finished.
+
+    `setting`: of model, which errors name.
+    """
     run = RunFolder.open(path)
     recorded = run.config
-    if recorded["family"] != FAMILY:
+    if recorded["family"] not in PREFIXES:
         raise ConfigError(
-            f"model.tokenizer = {path} is a run of {recorded['family']}; give one of `armillary train tokenizer`, or leave it empty"
+            f"model.{setting} = {path} is a run of {recorded['family']}, which holds no tokenizer; give one of {' or '.join(PREFIXES)}"
         )
-    config = from_plain(tokenizer_runs.Config, recorded["config"])
-    latest = run.checkpoint("latest")
+    latest, wanted = run.checkpoint("latest"), recorded["config"]["train"]["steps"]
     done = 0 if latest is None else read_state(latest).step
-    if done < config.train.steps:
-        raise ConfigError(
-            f"model.tokenizer = {path} stopped after step {done} of {config.train.steps}; finish it with `armillary resume {path}`"
-        )
-    return GivenTokenizer(run.path.resolve(), config.model.network(), run.weights("best"))
+    if done < wanted:
+        raise ConfigError(f"model.{setting} = {path} stopped after step {done} of {wanted}; finish it with `armillary resume {path}`")
+    model = recorded["config"]["model"]
+    sizes = from_plain(TokenizerConfig, {one.name: model[one.name] for one in fields(TokenizerConfig)})
+    return GivenTokenizer(run.path.resolve(), recorded["family"], sizes, run.weights("best"))
 
 
 def fill(network: VideoAutoencoder, path: Path | str) -> None:

@@ -10,6 +10,7 @@ FAMILIES: dict[str, str] = {
     "diffusion": "armillary.worlds.diffusion.train",
     "autoregressive": "armillary.worlds.autoregressive.train",
     "video-diffusion": "armillary.worlds.video_diffusion.train",
+    "code-decoder": "armillary.worlds.video_diffusion.code_decoder_train",
     "jepa": "armillary.worlds.jepa.end_to_end_train",
     "vjepa2": "armillary.worlds.jepa.pretrain",
     "vjepa2-ac": "armillary.worlds.jepa.action_conditioned_train",

@@ -44,6 +44,10 @@ TINY = {
         *("--data.height", "32", "--data.width", "32", "--model.width", "24", "--model.depth", "1", "--model.heads", "2"),
         *("--model.context-steps", "2", "--model.dream-steps", "4", "--model.batch-size", "2", "--model.tokenize-batch-size", "2", *QUIET),
     ),
+    "code-decoder": (
+        *("--data.height", "32", "--data.width", "32", "--model.width", "24", "--model.depth", "1", "--model.heads", "2"),
+        *("--model.sampling-steps", "2", "--model.batch-size", "2", *QUIET),
+    ),
     "goal-cloning": ("--model.batch-size", "2", "--model.pairs-per-window", "2", *QUIET),
     "inverse-dynamics": ("--model.batch-size", "2", "--model.pairs-per-window", "2", *QUIET),
     "jepa": ("--model.batch-size", "2", "--model.latent-size", "16", *QUIET),

@@ -53,6 +53,31 @@ def recorded(material, episode: int = 4, moment: str = "") -> str:
     return f"{material / 'data'}:{episode}{moment}"
 
 
+def test_a_decoder_draws_the_same_codes_anew(material, job, tmp_path):
+    words = ("--data.stride", STRIDE, "--model.codes", material / "autoregressive")
+    decoder = train_tiny("code-decoder", material / "data", tmp_path / "decoder", *words)
+    jobs = {name: replace(job, run=material / "autoregressive", out=tmp_path / name) for name in ("plain", "redrawn", "again")}
+    for name, one in jobs.items():
+        run_dream(prepare(one if name == "plain" else replace(one, decoder=decoder)))
+    plain, redrawn, again = (decode_video(tmp_path / name / "seed-0.mp4") for name in jobs)
+    assert plain.shape == redrawn.shape and not np.array_equal(plain, redrawn) and np.array_equal(redrawn, again)
+    told = json.loads((tmp_path / "redrawn" / "provenance.json").read_text())
+    assert told["decoder"]["weights_sha256"] == file_sha256(Path(told["decoder"]["weights"]))
+    assert "decoder" not in json.loads((tmp_path / "plain" / "provenance.json").read_text())
+
+
+def test_a_decoder_of_other_codes_is_refused(material, job, tmp_path):
+    other = train_tiny("autoregressive", material / "data", tmp_path / "other", "--data.stride", STRIDE, "--train.seed", 1)
+    decoder = train_tiny("code-decoder", material / "data", tmp_path / "decoder", "--data.stride", STRIDE, "--model.codes", other)
+    for run, given, message in (
+        ("autoregressive", decoder, "learned other codes"),
+        ("vmc", decoder, "foretells none"),
+        ("autoregressive", material / "vmc", "is a run of vmc"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            prepare(replace(job, run=material / run, decoder=given))
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_same_seed_gives_the_same_bytes(material, job, tmp_path, family):
     jobs = {name: replace(job, run=material / family, out=tmp_path / name, seed=seed) for name, seed in (("a", 5), ("b", 5), ("c", 6))}

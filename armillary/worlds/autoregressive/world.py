@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor, nn
 
-from armillary.core import Batch, Loss, Phase, Prompt, Renders, State, Trainable, World, WorldError, WorldSpec, require
+from armillary.core import Batch, ForetellsCodes, Loss, Phase, Prompt, Renders, State, Trainable, World, WorldError, WorldSpec, require
 from armillary.data.shape import DataShape
 from armillary.nn.action_scale import ActionScale
 from armillary.tokenizers.given_tokenizer import fill
@@ -41,7 +41,7 @@ class AutoregressiveState(State):
     has_origin: Bool[Tensor, " b"]
 
 
-class AutoregressiveWorld(nn.Module, World[AutoregressiveState], Renders, Trainable):
+class AutoregressiveWorld(nn.Module, World[AutoregressiveState], Renders, ForetellsCodes, Trainable):
     """p(next frame's codes | codes before, actions), one code after another, and pictures of codes with the context's detail."""
 
     def __init__(self, config: ModelConfig, shape: DataShape):
@@ -111,6 +111,9 @@ class AutoregressiveWorld(nn.Module, World[AutoregressiveState], Renders, Traina
         """The picture of the newest codes, with what the last real frame shows better than codes do."""
         drawn = self.tokenizer.decode_codes(torch.stack([state.codes[:, -1], state.real], dim=1))
         return {"rgb": self.detail(drawn[:, 0], drawn[:, 1], state.context).clamp(0.0, 1.0)}
+
+    def codes(self, state: AutoregressiveState) -> Int[Tensor, "b r c"]:
+        return state.codes[:, -1]
 
     def phases(self) -> tuple[Phase, ...]:
         """Pictures to codes and back; then the next code."""

@@ -86,14 +86,20 @@ class Latents(Space):
         """Take the first batch's mean and deviation of every channel (over all processes)."""
         if self.is_measured:
             return
-        latents = self.tokenizer.encode(frames).double().transpose(0, 1).flatten(1)
-        sums = torch.stack([torch.ones_like(latents).sum(1), latents.sum(1), latents.square().sum(1)])
-        if dist.is_initialized():
-            dist.all_reduce(sums)
-        count, total, squares = sums
-        self.mean.copy_(total / count)
-        self.std.copy_((squares / count - (total / count).square()).clamp_min(0.0).sqrt().clamp_min(LEAST_STD))
+        mean, std = channel_moments(self.tokenizer.encode(frames))
+        self.mean.copy_(mean)
+        self.std.copy_(std)
         self.is_measured.fill_(True)
+
+
+def channel_moments(cells: Float[Tensor, "b c f y x"]) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
+    """Mean and deviation (at least LEAST_STD) of every channel, over all processes."""
+    values = cells.double().transpose(0, 1).flatten(1)
+    sums = torch.stack([torch.ones_like(values).sum(1), values.sum(1), values.square().sum(1)])
+    if dist.is_initialized():
+        dist.all_reduce(sums)
+    count, total, squares = sums
+    return total / count, (squares / count - (total / count).square()).clamp_min(0.0).sqrt().clamp_min(LEAST_STD)
 
 
 def _channels(values: Float[Tensor, " c"]) -> Float[Tensor, "c 1 1 1"]:
