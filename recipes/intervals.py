@@ -17,6 +17,17 @@ def over_seeds_and_episodes(values: Float[np.ndarray, "seeds episodes"], resampl
     return Estimate(value=float(values.mean()), low=float(low), high=float(high), n=episodes)
 
 
+def ratio_over_seeds_and_episodes(
+    first: Float[np.ndarray, "seeds episodes"], second: Float[np.ndarray, "seeds episodes"], resamples: int = 10_000
+) -> Estimate:
+    """The mean of `first` over that of `second`, with the same seeds and episodes drawn for both."""
+    draw = np.random.default_rng(0)
+    seeds, episodes = first.shape
+    chosen = (draw.integers(seeds, size=(resamples, seeds, 1)), draw.integers(episodes, size=(resamples, 1, episodes)))
+    drawn = first[chosen].mean(axis=(1, 2)) / second[chosen].mean(axis=(1, 2))
+    return _estimate(float(first.mean() / second.mean()), drawn, episodes)
+
+
 def r2_over_seeds_and_episodes(values: Float[np.ndarray, "seeds 2 episodes"], resamples: int = 10_000) -> Estimate:
     """R2 of all windows together, seeds and episodes drawn anew together for its interval."""
     return _estimate(_r2(values), _r2_drawn(values, resamples), values.shape[2])

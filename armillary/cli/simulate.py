@@ -5,7 +5,10 @@ from argparse import Namespace
 from armillary.cli import options as shared
 from armillary.cli.console import Console
 
-SHORT = ("episodes", "steps", "seed", "size", "quality", "cameras", "modalities", "label_columns", "task", "policy", "demonstrations")
+SHORT = (
+    *("episodes", "steps", "seconds_per_step", "seed", "size", "quality", "cameras", "modalities", "label_columns"),
+    *("task", "policy", "demonstrations"),
+)
 
 
 def add(verbs) -> None:
@@ -28,10 +31,15 @@ def add(verbs) -> None:
     job.add_argument("--ray", action="store_true", help="let Ray run these processes; one of its own starts and ends with the command")
     job.add_argument("--ray-address", metavar="HOST:PORT", help="let the Ray that runs there do it (implies --ray)")
     job.add_argument("--episodes", metavar="N", help="how many (default: 10)")
-    job.add_argument("--steps", metavar="T", help="pictures an episode, ten a second (default: 50); a task ends when it is done")
+    job.add_argument("--steps", metavar="T", help="pictures an episode (default: 50); a task ends when it is done")
+    job.add_argument("--seconds-per-step", metavar="S", help="from one picture to the next (default: 0.1)")
     job.add_argument("--label-columns", metavar="true|false", help="labels of cameras as columns of the dataset as well (default: false)")
     job.add_argument("--task", metavar="TASK", help="what is done: reach, grasp, pick_place, push, drawer or go_to (default: nothing)")
-    job.add_argument("--policy", metavar="P", help="who does it: expert, random, or mimic (default: expert with --task, else random)")
+    job.add_argument(
+        "--policy",
+        metavar="P",
+        help="who does it: expert, random, mimic, or tour: a camera in rooms (default: expert with --task, else random)",
+    )
     job.add_argument(
         "--demonstrations", metavar="DATASET", help="carry over what these episodes of the same task show to other places (policy mimic)"
     )

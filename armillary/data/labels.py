@@ -17,6 +17,7 @@ from armillary.data.report import EpisodeRecord
 LABELS_FOLDER = "labels"
 MANIFEST_FILE = "simulation.json"  # a library calls its own file manifest.json
 IMAGES = "observation.images."  # before each camera's name in a dataset
+COLUMN = "labels."  # before the name of a label that is a column of the dataset
 MODALITIES = ("depth", "segmentation", "normals")
 MAX_IDS = 2**16  # that a pixel can tell apart
 MAX_LETTERS = 1000  # of a name

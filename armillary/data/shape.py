@@ -8,7 +8,8 @@ class DataConfig:
     """Which recordings a run learns from, and how it looks at them.
 
     `camera` empty means the dataset's first. `stride` frames make one step of the model (their actions are joined);
-    0 means the stride that brings a step nearest to 0.1 s. The last `test_fraction` of the episodes is never seen in
+    0 means the stride that brings a step nearest to 0.1 s. With `camera_motion` actions are the motions of the camera, from the poses
+    that the dataset holds (camera_motion.py), instead of what was recorded. The last `test_fraction` of the episodes is never seen in
     training; of the rest, the last `validation_fraction` chooses the best checkpoint.
     """
 
@@ -16,6 +17,7 @@ class DataConfig:
     height: int = 64
     width: int = 64
     stride: int = 0
+    camera_motion: bool = False
     test_fraction: float = 0.2
     validation_fraction: float = 0.1
 
@@ -25,6 +27,7 @@ class DataShape:
     """Sizes and scales read from the training episodes (after the stride was applied).
 
     `state_size` is 0 where the episodes hold no robot state; `has_text` says whether any of them names its task.
+    `field_of_view_deg`, of the picture's width, is 0 where nobody asked for the motion of the camera.
     """
 
     height: int
@@ -38,3 +41,4 @@ class DataShape:
     state_mean: tuple[float, ...] = ()
     state_std: tuple[float, ...] = ()
     has_text: bool = False
+    field_of_view_deg: float = 0.0

@@ -18,6 +18,7 @@ from armillary.data.resize import area_resize
 from armillary.data.splits import Split
 from armillary.data.video import VideoInfo, decode_video, probe_video
 from armillary.studies.runs import LoadedRun
+from armillary.studies.source import as_asked
 
 ASPECT_TOLERANCE = 0.05
 
@@ -169,7 +170,8 @@ def _recorded(root: Path, words: str, loaded: LoadedRun) -> Beginning:
         raise DataError(f"episode {record.index} of {root} can be dreamt on {span}; --prompt names {row / fps:g} s")
     clip = dataset.clip(record, loaded.camera)
     frames = decode_video(clip.path, span_s=clip.span_s, expected_frames=record.length, size=loaded.world.spec.sees)
-    episode = replace(dataset.load(record, cameras=()), frames={loaded.camera: frames}).every(stride, row % stride)
+    episode = as_asked(dataset, dataset.load(record, cameras=()), loaded.camera, loaded.config.data)
+    episode = replace(episode, frames={loaded.camera: frames}).every(stride, row % stride)
     now = row // stride
     first = max(now - steps + 1, 0)
     seen = episode.frames[loaded.camera]
@@ -217,7 +219,7 @@ def _check_fit(dataset: Dataset, loaded: LoadedRun) -> None:
     if not np.isclose(loaded.stride / info.fps, spec.seconds_per_step, rtol=0.02):
         raise DataError(f"{where} has {info.fps:g} frames a second; the run was trained on {loaded.stride / spec.seconds_per_step:g}")
     size = spec.action_space.shape[0] // loaded.stride
-    if info.action_size != size:
+    if info.action_size != size and not loaded.config.data.camera_motion:
         raise DataError(f"{where} has actions of {info.action_size} numbers; the run was trained on {size}")
 
 

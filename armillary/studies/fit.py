@@ -12,9 +12,9 @@ from armillary.core.settings import from_plain, to_plain
 from armillary.core.storage import read_json, write_atomically
 from armillary.data import cache
 from armillary.data.shape import DataShape
-from armillary.data.splits import Split, measure, split_episodes
+from armillary.data.splits import Split, split_episodes
 from armillary.policies.catalog import FAMILIES as POLICIES
-from armillary.studies.source import Source, average_frame, open_source, strided, strided_from_every_frame
+from armillary.studies.source import Source, average_frame, measure_seen, open_source, strided, strided_from_every_frame
 from armillary.tokenizers.catalog import FAMILIES as TOKENIZERS
 from armillary.train import distributed
 from armillary.train.families import Families
@@ -105,7 +105,8 @@ def train_family(
         source = open_source(data, config.data, watch.on_cache)
         split = split_episodes(source.episodes, config.data)
         training = split.choose("train", source.episodes)
-        measured = measure(strided_from_every_frame(training, source.stride), config.data)
+        every_frame = strided_from_every_frame(training, source.stride)
+        measured = measure_seen(source.dataset, training, source.camera, config.data, every_frame)
         shape = measured if shape is None else _require_same_kind(shape, measured, data)
         config_plain = {
             "data_path": str(Path(data).resolve()),

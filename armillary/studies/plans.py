@@ -8,13 +8,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from armillary.core import ConfigError, DataError, Episode
+from armillary.core import ConfigError, DataError
 from armillary.data.dataset import Dataset, open_dataset
 from armillary.data.shape import DataShape
-from armillary.data.splits import measure, split_episodes
+from armillary.data.splits import split_episodes
 from armillary.data.video import decode_video
 from armillary.studies.fit import FAMILIES, build_world, complete_settings, family_module, read_settings
-from armillary.studies.source import choose_stride
+from armillary.studies.source import as_asked, choose_stride, measure_seen
 from armillary.train.cost import Cost, estimate_cost
 from armillary.train.run import RunFolder
 
@@ -117,7 +117,7 @@ def estimate_run(family: str, config, data: Path | str) -> tuple[Cost, CacheNeed
     frames = sum(record.length for record in dataset.episodes)
     size = (config.data.height, config.data.width)
     needs = CacheNeeds(frames * size[0] * size[1] * 3, _decoding_seconds(dataset, camera, size, frames))
-    shape = measure(_without_pictures(dataset, config), config.data)
+    shape = _shape(dataset, camera, config)
     cost = estimate_cost(build_world(family, config, shape), shape=shape, config=config.train, cache_bytes=needs.bytes)
     return cost, needs
 
@@ -128,13 +128,16 @@ def measured_steps(family: str, config, shape: DataShape, seconds: float) -> int
     return max(int(seconds / (cost.seconds / config.train.steps)), 1)
 
 
-def _without_pictures(dataset: Dataset, config) -> list[Episode]:
+def _shape(dataset: Dataset, camera: str, config) -> DataShape:
+    """What training would measure, without decoding pictures."""
     stride = choose_stride(dataset.info.fps, config.data)
     train = set(split_episodes(dataset.episodes, config.data).train)
-    found = [dataset.load(record, cameras=()) for record in dataset.episodes if record.content_hash in train]
+    bare = (dataset.load(record, cameras=()) for record in dataset.episodes if record.content_hash in train)
+    found = [as_asked(dataset, episode, camera, config.data) for episode in bare]
     if not any(len(episode) >= stride for episode in found):
         raise DataError(f"no training episode of {dataset.path} is as long as one step of the model ({stride} frames)")
-    return [episode.every(stride) for episode in found if len(episode) >= stride]
+    at_rate = [episode.every(stride) for episode in found if len(episode) >= stride]
+    return measure_seen(dataset, found, camera, config.data, at_rate)
 
 
 def _decoding_seconds(dataset: Dataset, camera: str, size: tuple[int, int], frames: int) -> float:

@@ -38,7 +38,7 @@ def try_out(manifest: Manifest) -> Columns:
     try:
         state = world.start(Prompt(batch_size=1), seeded(0))
         pictures(world, state, None, manifest.cameras or (world.camera.name,), manifest.modalities)
-        return Columns(actions=action_names(world), state=state_names(world))
+        return Columns(actions=action_names(world, manifest.policy), state=state_names(world, manifest.policy))
     finally:
         world.close()
 

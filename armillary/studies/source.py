@@ -1,7 +1,7 @@
 """From a dataset on disk to episodes that a model can learn from: opened, cached, strided."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +9,10 @@ from jaxtyping import Float
 
 from armillary.core import Episode
 from armillary.data.cache import Progress, open_cache
+from armillary.data.camera_motion import mean_field_of_view_deg, with_camera_motion
 from armillary.data.dataset import Dataset, open_dataset
-from armillary.data.shape import DataConfig
+from armillary.data.shape import DataConfig, DataShape
+from armillary.data.splits import measure
 
 WANTED_SECONDS_PER_STEP = 0.1
 
@@ -28,18 +30,32 @@ class Source:
 
 
 def open_source(path: Path | str, config: DataConfig, on_progress: Callable[[Progress], None] | None = None) -> Source:
-    """Open a dataset and build what its frame cache lacks. Errors are those of `open_dataset` and `open_cache`."""
+    """Open a dataset and build what its frame cache lacks. Errors are theirs, and those of `with_camera_motion`."""
     dataset = open_dataset(path)
     camera = config.camera or next(iter(dataset.info.camera_keys), "")
     cache = open_cache(dataset, camera=camera, size=(config.height, config.width), on_progress=on_progress)
+    episodes = tuple(as_asked(dataset, episode, camera, config) for episode in cache.episodes)
     return Source(
         dataset=dataset,
         camera=camera,
         stride=choose_stride(dataset.info.fps, config),
-        episodes=cache.episodes,
+        episodes=episodes,
         quarantined=(*dataset.quarantined, *cache.quarantined),
         cached_now=cache.built,
     )
+
+
+def as_asked(dataset: Dataset, episode: Episode, camera: str, config: DataConfig) -> Episode:
+    """An episode at the recorded rate with the actions that the settings ask for: the recorded ones, or the motions of the camera."""
+    return with_camera_motion(dataset, episode, camera) if config.camera_motion else episode
+
+
+def measure_seen(dataset: Dataset, episodes: Sequence[Episode], camera: str, config: DataConfig, at_rate: Sequence[Episode]) -> DataShape:
+    """Sizes and scales of episodes, which at the model's rate are `at_rate`; with the camera's field of view where its motions count."""
+    shape = measure(at_rate, config)
+    if not config.camera_motion:
+        return shape
+    return replace(shape, field_of_view_deg=mean_field_of_view_deg(dataset, episodes, camera))
 
 
 def choose_stride(fps: float, config: DataConfig) -> int:

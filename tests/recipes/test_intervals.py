@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recipes.intervals import r2_difference, r2_over_seeds_and_episodes
+from recipes.intervals import r2_difference, r2_over_seeds_and_episodes, ratio_over_seeds_and_episodes
 
 
 def drawn(seed: int, noise: float) -> np.ndarray:
@@ -32,3 +32,12 @@ def test_a_difference_in_one_episode_alone_is_not_clear():
     first[:, 0, 2] = 0.0
     found = r2_difference(first, second)
     assert found.value > 0 and found.low <= 1e-12
+
+
+def test_a_ratio_takes_the_same_draws_on_both_sides():
+    errors = drawn(0, 0.4)[:, 0]
+    half = ratio_over_seeds_and_episodes(0.5 * errors, errors)
+    assert (half.value, half.low, half.high, half.n) == pytest.approx((0.5, 0.5, 0.5, 8))
+    unlike = ratio_over_seeds_and_episodes(drawn(1, 0.4)[:, 0], errors)
+    assert unlike.low < unlike.value < unlike.high
+    assert unlike.value == pytest.approx(drawn(1, 0.4)[:, 0].mean() / errors.mean())

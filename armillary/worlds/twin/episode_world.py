@@ -6,6 +6,7 @@ from armillary.worlds.twin.manifest import Manifest
 from armillary.worlds.twin.randomise import randomise
 from armillary.worlds.twin.tasks.catalogue import draw
 from armillary.worlds.twin.tasks.task import Task, TaskWorld
+from armillary.worlds.twin.tour import with_tour_camera
 from armillary.worlds.twin.world import TwinWorld
 
 
@@ -19,8 +20,8 @@ def drawn_world(manifest: Manifest, episode: int, attempt: int = 0) -> TwinWorld
     """The randomised world of an episode. ConfigError if the scene lacks a camera or cannot be stepped so."""
     if manifest.task:
         return task_world(manifest, drawn_task(manifest, episode, attempt), episode, attempt)
-    scene = randomise(manifest.layout(episode), manifest.randomise, manifest.streams(episode).scene)
-    return TwinWorld(scene, **_settings(manifest))
+    layout = with_tour_camera(manifest.layout(episode)) if manifest.policy == "tour" else manifest.layout(episode)
+    return TwinWorld(randomise(layout, manifest.randomise, manifest.streams(episode).scene), **_settings(manifest))
 
 
 def task_world(manifest: Manifest, task: Task, episode: int, attempt: int) -> TaskWorld:

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
+from armillary.data.labels import COLUMN
 from armillary.worlds.twin.eye import Eye
 from armillary.worlds.twin.world import TwinState, TwinWorld
-
-COLUMN = "labels."  # before the name of a label that is a column of the dataset
 
 
 def labels_of(
@@ -50,7 +49,10 @@ def labels_of(
 def as_columns(labels: Mapping[str, np.ndarray], cameras: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Of what each camera saw, a row a picture; what belongs to things is left out: every episode has others."""
     wanted = [f"{camera}.{label}" for camera, modalities in cameras.items() for label in ("world_from_camera", *modalities)]
-    return {COLUMN + name: labels[name] for name in wanted}
+    found = {COLUMN + name: labels[name] for name in wanted}
+    for camera in cameras:
+        found[f"{COLUMN}{camera}.intrinsics"] = np.repeat(labels[f"{camera}.intrinsics"][None], len(labels["world_from_body"]), axis=0)
+    return found
 
 
 def npz(columns: dict[str, np.ndarray]) -> bytes:

@@ -18,9 +18,10 @@ from armillary.worlds.twin.randomise import Randomiser
 from armillary.worlds.twin.scene import Scene
 from armillary.worlds.twin.scenes.catalogue import SCENES, build
 from armillary.worlds.twin.tasks.catalogue import TASKS, kind_of
+from armillary.worlds.twin.tour import CAMERA, TOURED
 from armillary.worlds.twin.world import RECORDED
 
-POLICIES = ("random", "expert", "mimic")
+POLICIES = ("random", "expert", "mimic", "tour")
 AT_LEAST = {"seed": 0, "episodes": 1, "steps": 2, "size": 16}
 
 
@@ -41,7 +42,8 @@ class Manifest:
 
     `steps` pictures an episode, `seconds_per_step` apart, `size` pixels wide and high, from the named `cameras` (none named: the scene's
     first). With `vary_layout` every episode has a layout of its own, with other things in other places; otherwise all have the one that
-    the seed gives. `policy` "random": smooth motion around what the drives hold at the start, at most `reach` of half their range away.
+    the seed gives. `policy` "random": smooth motion around what the drives hold at the start, at most `reach` of half their range away;
+    "tour": nothing moves but a camera, "tour", through the scene "rooms" (`tour.py`), and the actions are its motions.
     With `label_columns` what labels say of each camera is in columns of the dataset as well (`labels.CAMERA.NAME`), for readers of LeRobot.
 
     With a `task` the scene is the task's, and an episode ends when it is done or its time is up, whatever `steps` says. `policy` "expert"
@@ -90,7 +92,12 @@ class Manifest:
     def _check_task(self) -> None:
         if self.task and kind_of(self.task).scene != self.scene:
             raise ConfigError(f"the task {self.task!r} is done in the scene {kind_of(self.task).scene!r}, received {self.scene!r}")
-        if self.policy != "random" and not self.task:
+        if self.policy == "tour" and (self.task or self.scene != TOURED or self.cameras not in ((), (CAMERA,))):
+            raise ConfigError(
+                f"policy 'tour' takes the camera {CAMERA!r} alone through the scene {TOURED!r} and does no task, received scene "
+                f"{self.scene!r}, task {self.task!r}, cameras {list(self.cameras)}"
+            )
+        if self.policy not in ("random", "tour") and not self.task:
             raise ConfigError(f"policy {self.policy!r} needs a task; tasks: {', '.join(TASKS)}")
         if (self.policy == "mimic") != bool(self.demonstrations):
             raise ConfigError(

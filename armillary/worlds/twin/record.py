@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float32, Float64
 
 from armillary.core import Episode, Prompt, seeded
+from armillary.data.camera_motion import MOTION_NAMES, motions_along
 from armillary.data.labels import IMAGES
 from armillary.worlds.twin.labelling import as_columns, labels_of, npz
 from armillary.worlds.twin.manifest import Manifest
@@ -17,6 +18,7 @@ from armillary.worlds.twin.motion import smooth_actions
 from armillary.worlds.twin.perform import perform, world_of
 from armillary.worlds.twin.randomise import eyes
 from armillary.worlds.twin.seen import Shot, flow, normals
+from armillary.worlds.twin.tour import HEAD, plan_tour
 from armillary.worlds.twin.world import TwinState, TwinWorld
 
 IDLE = "nothing"  # the one action, always 0, of a scene without drives
@@ -30,13 +32,15 @@ class Labelled:
     labels: bytes
 
 
-def action_names(world: TwinWorld) -> tuple[str, ...]:
-    """The columns of the recorded actions: the drives, or IDLE where there is none."""
-    return world.drives or (IDLE,)
+def action_names(world: TwinWorld, policy: str = "random") -> tuple[str, ...]:
+    """The columns of the recorded actions: the drives, or IDLE where there is none; of a tour, the camera's motions."""
+    return MOTION_NAMES if policy == "tour" else world.drives or (IDLE,)
 
 
-def state_names(world: TwinWorld) -> tuple[str, ...]:
-    """The columns of the recorded state: every driven joint's position, then every one's speed."""
+def state_names(world: TwinWorld, policy: str = "random") -> tuple[str, ...]:
+    """The columns of the recorded state: every driven joint's position, then every one's speed; a tour has none."""
+    if policy == "tour":
+        return ()
     return tuple(f"{drive}.{what}" for what in ("position", "speed") for drive in world.drives)
 
 
@@ -59,18 +63,22 @@ def record_episode(manifest: Manifest, index: int) -> Labelled:
 
     `actions[t]` is what was commanded after picture `t`; with latency the drives follow it some steps later, and ask for what they did
     at the start until then. The state is what the driven joints' sensors say; None where nothing is driven. Rewards are a task's progress.
+    On a tour, `actions[t]` is how the camera truly moved from picture `t` to the next (`data/camera_motion.py`).
     """
-    acted = _at_a_task(manifest, index) if manifest.task else _at_random(manifest, index)
+    touring = manifest.policy == "tour"
+    acted = _at_a_task(manifest, index) if manifest.task else (_on_tour if touring else _at_random)(manifest, index)
     world, streams = acted.world, manifest.streams(index)
     seeing = eyes(world.scene, manifest.randomise, world.size, streams.optics)
     state_rng, *noise_rngs = streams.sensors.spawn(1 + len(acted.seen))
     seen = {camera: seeing[camera].sees(acted.seen[camera], rng) for camera, rng in zip(acted.seen, noise_rngs, strict=True)}
     frames = {IMAGES + camera: pictures.pop("rgb") for camera, pictures in seen.items()}
     labels = labels_of(world, acted.states, seen, seeing, acted.attempt)
+    idle = np.zeros((manifest.steps, 1), dtype=np.float32)
+    driven = acted.actions if world.drives else idle
     episode = Episode(
         frames=frames,
-        actions=acted.actions if world.drives else np.zeros((manifest.steps, 1), dtype=np.float32),
-        state=_sensed(world, acted.states, manifest.randomise.state_noise, state_rng),
+        actions=motions_along(labels[f"{world.camera.name}.world_from_camera"]) if touring else driven,
+        state=None if touring else _sensed(world, acted.states, manifest.randomise.state_noise, state_rng),
         rewards=acted.rewards,
         terminated=acted.done,
         seconds_per_step=manifest.seconds_per_step,
@@ -93,6 +101,20 @@ def _at_random(manifest: Manifest, index: int) -> _Acted:
     finally:
         world.close()
     return _Acted(world=world, states=states, seen=seen, actions=actions, words=f"Move at random in the scene {manifest.scene}.")
+
+
+def _on_tour(manifest: Manifest, index: int) -> _Acted:
+    """A camera goes through a scene in which nothing moves. What is done follows from where it was."""
+    world = world_of(manifest, index)
+    try:
+        path = plan_tour(world.scene, manifest.steps, manifest.seconds_per_step, manifest.streams(index).actions)
+        whole = world.start(Prompt(batch_size=len(path), layout={HEAD: path}), seeded(0))
+        states = [whole.rows(slice(row, row + 1)) for row in range(len(path))]
+        states, seen = film(world, states, manifest.cameras or (world.camera.name,), manifest.modalities)
+    finally:
+        world.close()
+    nothing = np.empty((manifest.steps, 0), dtype=np.float32)
+    return _Acted(world=world, states=states, seen=seen, actions=nothing, words=f"Look around in the scene {manifest.scene}.")
 
 
 def _at_a_task(manifest: Manifest, index: int) -> _Acted:

@@ -56,7 +56,8 @@ class ModelConfig:
     `text_folder`), "none". In a share `text_dropout` of the windows the text is left out. `guidance` 1 draws as learned, a higher one
     away from what would be drawn without the text, `action_guidance` without the actions.
     `image_share` of a batch are single frames. `camera_condition`: actions are motions of the camera (rotation vector in radians,
-    translation in metres, in its own frame), and every cell is told its ray; `field_of_view_deg` is the horizontal one.
+    translation in metres, in its own frame; as many as a step joins, one after another), and every cell is told its ray;
+    `field_of_view_deg` is the horizontal one, 0 what the data says.
     """
 
     tokenizer: str = ""
@@ -87,7 +88,7 @@ class ModelConfig:
     action_guidance: float = 1.0
     image_share: float = 0.1
     camera_condition: bool = False
-    field_of_view_deg: float = 60.0
+    field_of_view_deg: float = 0.0
     action_weight: float = 0.3
     batch_size: int = 16
     learning_rate: float = 1e-3
@@ -108,8 +109,8 @@ class ModelConfig:
             )
         if not self.shift > 0:
             raise ConfigError(f"model.shift must be above 0; received {self.shift}")
-        if not 0 < self.field_of_view_deg < 180:
-            raise ConfigError(f"model.field_of_view_deg must lie between 0 and 180; received {self.field_of_view_deg}")
+        if not 0 <= self.field_of_view_deg < 180:
+            raise ConfigError(f"model.field_of_view_deg must be at least 0 and below 180; received {self.field_of_view_deg}")
         if self.text in ("t5", "clip") and not self.text_folder:
             raise ConfigError(
                 f"model.text = {self.text} needs model.text_folder: a folder with config.json, safetensors and tokenizer files"

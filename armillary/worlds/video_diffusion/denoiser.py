@@ -15,6 +15,7 @@ from armillary.worlds.video_diffusion.window import DRAWN, GIVEN, HIDDEN, Noise,
 
 LEVEL_SCALE = 1000.0  # levels of about one become numbers that the sinusoids of the transformer tell apart
 RAYS = 6
+MOTION_SIZE = 6
 
 
 class Denoiser(nn.Module):
@@ -29,9 +30,11 @@ class Denoiser(nn.Module):
         text_width: int,
         grid: tuple[int, int],
         seconds_per_step: float,
+        field_of_view_deg: float = 0.0,
     ):
         super().__init__()
         self.config, self.rate, self.side, self.seconds_per_step = config, space.rate, space.side, seconds_per_step
+        self.field_of_view_deg = field_of_view_deg  # of the camera whose motions the actions are
         kind = NOISINGS[config.noising]
         self.noising = kind(shift=config.shift) if kind is RectifiedFlow else kind()
         self.standardise = standardise
@@ -107,7 +110,9 @@ class Denoiser(nn.Module):
         held = self._held(known, window.given)
         hints = [is_given.expand_as(known[:, :1]).to(known.dtype)]
         hints += [held] if self.config.carry else []
-        hints += [self._rays(window)] if self.config.camera_condition else []
+        if self.config.camera_condition:
+            with torch.autocast(known.device.type, enabled=False):  # half precision would turn cameras by what they move
+                hints.append(self._rays(window))
 
         def network(x: Tensor, told: Tensor) -> Tensor:
             cells, actions = self._apart(x, window)
@@ -130,14 +135,15 @@ class Denoiser(nn.Module):
 
     def _rays(self, window: Window) -> Float[Tensor, "b 6 f y x"]:
         """The rays of all frames in the frame of the last camera given; zero where the motions between are not all known."""
-        motions = window.actions * self.standardise.std + self.standardise.mean
-        poses = poses_along(motions)[:, :: self.rate]
+        actions = window.actions * self.standardise.std + self.standardise.mean
+        joined = actions.shape[-1] // MOTION_SIZE
+        poses = poses_along(actions.unflatten(-1, (joined, MOTION_SIZE)).flatten(1, 2))[:, :: joined * self.rate]
         origin = (window.given.sum(1) - 1).clamp(min=0)
         row = torch.arange(len(poses), device=poses.device)
         relative = torch.linalg.solve(poses[row, origin][:, None], poses)
         rows, columns = window.cells.shape[3:]
         height, width = rows * self.side, columns * self.side
-        camera = pinhole(height, width, self.config.field_of_view_deg)
+        camera = pinhole(height, width, self.field_of_view_deg)
         rays = pluecker_rays(camera, relative, height=height, width=width, rows=rows, columns=columns)
         unknown = torch.nn.functional.pad((window.acted != GIVEN).long().cumsum(1), (1, 0))[:, :: self.rate]
         sure = unknown == unknown.gather(1, origin[:, None])

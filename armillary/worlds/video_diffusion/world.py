@@ -29,7 +29,7 @@ from armillary.data.shape import DataShape
 from armillary.nn.action_scale import ActionScale
 from armillary.worlds.video_diffusion.chunks import Asked, Chunks
 from armillary.worlds.video_diffusion.config import ModelConfig
-from armillary.worlds.video_diffusion.denoiser import Denoiser
+from armillary.worlds.video_diffusion.denoiser import MOTION_SIZE, Denoiser
 from armillary.worlds.video_diffusion.learning import batch_loss
 from armillary.worlds.video_diffusion.space import Latents, Pixels
 from armillary.worlds.video_diffusion.state import VideoState, alike, begin, filled, film, next_chunk, padded, past, recent
@@ -38,7 +38,6 @@ from armillary.worlds.video_diffusion.window import DRAWN, GIVEN, HIDDEN, NEEDS_
 
 logger = logging.getLogger(__name__)
 DRAW = "diffusion"
-MOTION_SIZE = 6
 
 
 class VideoDiffusionWorld(nn.Module, World[VideoState], Renders, Imagines, Trainable):
@@ -58,10 +57,7 @@ class VideoDiffusionWorld(nn.Module, World[VideoState], Renders, Imagines, Train
                 f"picture sides must be multiples of {side} (model.patch {config.patch} x {self.space.side} pixels a cell), "
                 f"received {shape.height} x {shape.width}; set data.height and data.width"
             )
-        if config.camera_condition and shape.action_size != MOTION_SIZE:
-            raise ConfigError(
-                f"model.camera_condition takes actions for motions of the camera: {MOTION_SIZE} numbers; these have {shape.action_size}"
-            )
+        field_of_view_deg = _field_of_view_deg(config, shape)
         self.reader = build_reader(config, shape.has_text)
         self.modes, missing = served_modes(config.modes, has_text=self.reader is not None, has_actions=shape.action_size > 0)
         if not self.modes:
@@ -76,6 +72,7 @@ class VideoDiffusionWorld(nn.Module, World[VideoState], Renders, Imagines, Train
             text_width=0 if self.reader is None else self.reader.width,
             grid=(shape.height // side, shape.width // side),
             seconds_per_step=shape.seconds_per_step,
+            field_of_view_deg=field_of_view_deg,
         )
         self.chunks = Chunks(config, self.picture, self.space, self.denoiser, self.reader)
         self.spec = WorldSpec(
@@ -272,6 +269,21 @@ class VideoDiffusionWorld(nn.Module, World[VideoState], Renders, Imagines, Train
     def _require_mode(self, name: str) -> None:
         if name not in self.modes:
             raise WorldError(f"this world was not trained for {name}; train one with --model.modes.{name} above 0, on data that serves it")
+
+
+def _field_of_view_deg(config: ModelConfig, shape: DataShape) -> float:
+    """Of the camera whose motions the actions are; 0 where they are not. ConfigError where that cannot be."""
+    if not config.camera_condition:
+        return 0.0
+    if not shape.action_size or shape.action_size % MOTION_SIZE:
+        raise ConfigError(
+            f"model.camera_condition takes actions for motions of the camera: {MOTION_SIZE} numbers, or as many for each motion of a step; "
+            f"these have {shape.action_size}; with --data.camera-motion yes they are read from the dataset's poses"
+        )
+    found = config.field_of_view_deg or shape.field_of_view_deg
+    if not found:
+        raise ConfigError("model.camera_condition needs model.field_of_view_deg, or data.camera_motion to read it from the dataset")
+    return found
 
 
 def _require_finite(**given: Tensor) -> None:

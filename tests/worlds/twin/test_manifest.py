@@ -52,7 +52,7 @@ def test_what_a_file_leaves_out_is_the_default(tmp_path):
         ({"scene": "tabletop", "steps": 1}, "steps must be >= 2, received 1"),
         ({"scene": "tabletop", "seconds_per_step": 0}, "seconds_per_step must be finite and > 0, received 0"),
         ({"scene": "tabletop", "reach": 1.5}, "reach must lie in 0 to 1, received 1.5"),
-        ({"scene": "tabletop", "policy": "sleep"}, "policy must be one of random, expert, mimic, received 'sleep'"),
+        ({"scene": "tabletop", "policy": "sleep"}, "policy must be one of random, expert, mimic, tour, received 'sleep'"),
         ({"scene": "tabletop", "policy": "expert"}, "policy 'expert' needs a task; tasks: reach, grasp"),
         ({"scene": "rooms", "task": "reach"}, "the task 'reach' is done in the scene 'tabletop', received 'rooms'"),
         ({"scene": "rooms", "task": "juggle"}, "there is no task 'juggle'; tasks: reach, grasp"),

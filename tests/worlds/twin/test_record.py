@@ -198,9 +198,10 @@ def test_labels_of_cameras_can_be_columns_too(tmp_path):
     manifest = replace(ARM, cameras=("wrist",), label_columns=True, modalities=("rgb", "depth", "segmentation"), episodes=1)
     folder = simulate(manifest, tmp_path / "columns")
     read, labels = open_dataset(folder).load(0).labels, np.load(folder / "labels/episode-000000.npz")
-    assert set(read) == {"labels.wrist.world_from_camera", "labels.wrist.depth", "labels.wrist.segmentation"}
+    assert set(read) == {f"labels.wrist.{what}" for what in ("world_from_camera", "intrinsics", "depth", "segmentation")}
     for name, column in read.items():
-        np.testing.assert_array_equal(column, labels[name.removeprefix("labels.")])
+        label = labels[name.removeprefix("labels.")]
+        np.testing.assert_array_equal(column, np.broadcast_to(label, column.shape))
 
 
 @pytest.mark.skipif(not lerobot_reader.available(), reason="LeRobot is not installed")
