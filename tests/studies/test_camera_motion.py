@@ -1,4 +1,4 @@
-"""From poses in a dataset to a world that is told its camera's motion: training, the cost before, and the moment that a dream begins with."""
+"""From poses in a dataset to a world that is told its camera's motion: training, its cost, and the moment that a dream begins with."""
 
 from dataclasses import replace
 
