@@ -200,7 +200,7 @@ def test_what_does_not_fit_is_refused():
         ({"image_share": 1.0}, "model.image_share must be at least 0 and below 1; received 1.0"),
         ({"sampling_steps": 0}, "model.sampling_steps must be 1 or more; received 0"),
         ({"shift": 0.0}, "model.shift must be above 0"),
-        ({"field_of_view_deg": 180.0}, "model.field_of_view_deg must lie between 0 and 180"),
+        ({"field_of_view_deg": 180.0}, "model.field_of_view_deg must be at least 0 and below 180"),
         ({"tokenizer": "run", "context_steps": 2}, r"1 \+ a multiple of 4 and model.chunk_steps a multiple; received 2 and 4"),
     ],
 )
