@@ -5,7 +5,7 @@ import difflib
 from collections.abc import Callable, Sequence
 
 # Raw text of an epilog: in an option's help argparse would break the names at their hyphens. Names cost no import here.
-FAMILIES = """FAMILY is a world (vmc, diffusion, video-diffusion, autoregressive, jepa, vjepa2, vjepa2-ac),
+FAMILIES = """FAMILY is a world (vmc, diffusion, video-diffusion, autoregressive, genie, jepa, vjepa2, vjepa2-ac),
 a policy (goal-cloning, inverse-dynamics), tokenizer, or code-decoder (draws the codes of a tokenizer or an autoregressive world anew)."""
 SHORTHAND = {"seed": "train.seed", "steps": "train.steps", "checkpoint_every": "train.checkpoint_every"}
 

@@ -7,8 +7,8 @@ from argparse import Namespace
 from armillary.cli import options as shared
 from armillary.cli.console import Console
 
-_EPILOG = """WHAT is the folder of a run (vmc, diffusion, video-diffusion, autoregressive), a small world (platformer, pusher, two-rooms,
-bouncing-balls), or a scene of a twin (tabletop, kitchen, rooms, road, dominoes ...). Without it the platformer: a simulator.
+_EPILOG = """WHAT is the folder of a run (vmc, diffusion, video-diffusion, autoregressive, genie), a small world (platformer, pusher,
+two-rooms, bouncing-balls), or a scene of a twin (tabletop, kitchen, rooms, road, dominoes ...). Without it the platformer: a simulator.
 The page answers to this machine and this browser only. Recordings go to --out as LeRobot episodes; nothing is written before the first."""
 
 

@@ -157,6 +157,23 @@ class Rewards(ABC):
         """The reward of the step that led here, and the probability (0 to 1) that the episode goes on."""
 
 
+class InfersActions(ABC):
+    """A world whose own, latent actions were learned from pictures: it tells which was taken between two frames, and steps by them."""
+
+    @property
+    @abstractmethod
+    def latent_actions(self) -> Float[Tensor, "k d"]:
+        """The vector of each latent action."""
+
+    @abstractmethod
+    def infer(self, frames: Float[Tensor, "b t c h w"]) -> Int[Tensor, "b s"]:
+        """The latent action between each two of `t` frames; `s` is `t` - 1. Each depends on no frame after the one that it led to."""
+
+    @abstractmethod
+    def step_latent(self, state, action: Int[Tensor, " b"], rng: Generator):
+        """The state after these latent actions. WorldError for one that does not exist."""
+
+
 class Trainable(ABC):
     """A world with weights that the one loop in `train/` can fit. It is also a `torch.nn.Module`."""
 

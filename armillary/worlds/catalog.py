@@ -9,6 +9,7 @@ FAMILIES: dict[str, str] = {
     "vmc": "armillary.worlds.vmc.train",
     "diffusion": "armillary.worlds.diffusion.train",
     "autoregressive": "armillary.worlds.autoregressive.train",
+    "genie": "armillary.worlds.genie.train",
     "video-diffusion": "armillary.worlds.video_diffusion.train",
     "code-decoder": "armillary.worlds.video_diffusion.code_decoder_train",
     "jepa": "armillary.worlds.jepa.end_to_end_train",

@@ -48,6 +48,11 @@ TINY = {
         *("--data.height", "32", "--data.width", "32", "--model.width", "24", "--model.depth", "1", "--model.heads", "2"),
         *("--model.sampling-steps", "2", "--model.batch-size", "2", *QUIET),
     ),
+    "genie": (
+        *("--data.height", "32", "--data.width", "32", "--model.width", "24", "--model.depth", "1", "--model.heads", "2"),
+        *("--model.tokenizer-width", "24", "--model.tokenizer-heads", "2", "--model.tokenizer-depth", "1", "--model.action-width", "24"),
+        *("--model.action-heads", "2", "--model.action-depth", "1", "--model.context-steps", "2", "--model.batch-size", "2", *QUIET),
+    ),
     "goal-cloning": ("--model.batch-size", "2", "--model.pairs-per-window", "2", *QUIET),
     "inverse-dynamics": ("--model.batch-size", "2", "--model.pairs-per-window", "2", *QUIET),
     "jepa": ("--model.batch-size", "2", "--model.latent-size", "16", *QUIET),

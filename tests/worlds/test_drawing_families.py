@@ -15,6 +15,7 @@ from armillary.policies.planner import PlannerPolicy
 from armillary.worlds.vmc.train import build
 from tests.worlds.autoregressive import small_autoregressive
 from tests.worlds.diffusion import small_diffusion
+from tests.worlds.genie import small_genie
 from tests.worlds.vmc import small_vmc
 
 WORLDS = {
@@ -22,6 +23,7 @@ WORLDS = {
     "vmc of two": lambda: small_vmc.small_world(members=2).eval(),
     "diffusion": lambda: small_diffusion.small_world().eval(),
     "autoregressive": lambda: small_autoregressive.small_world(temperature=0.0, passes=2),
+    "genie": lambda: small_genie.small_world(),
 }
 
 

@@ -1,0 +1,1 @@
+"""Genie: a world that is learned from videos without actions, and can be played."""

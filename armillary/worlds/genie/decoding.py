@@ -1,0 +1,54 @@
+"""The codes of the next frame in a few passes (MaskGIT, arXiv:2202.04200, section 3.2).
+
+At first every code is hidden. Each pass guesses all that are; the surest of them stay and the others are hidden again, fewer each time by a
+cosine schedule. With one pass all guesses stay.
+"""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Generator, Tensor
+
+from armillary.nn.quantise import Quantiser
+from armillary.nn.token_sampling import choose, gumbel_noise
+from armillary.worlds.genie.config import ModelConfig
+from armillary.worlds.genie.dynamics import Dynamics, from_digits, to_digits
+
+
+def draw_frame(
+    dynamics: Dynamics,
+    quantiser: Quantiser,
+    config: ModelConfig,
+    before: Int[Tensor, "b r c"],
+    action: Int[Tensor, " b"],
+    memory: Float[Tensor, "b l 2 m n w"],
+    there: Bool[Tensor, "b k"],
+    rng: Generator,
+) -> tuple[Int[Tensor, "b r c"], Float[Tensor, "b l 2 1 n w"]]:
+    """(codes of the frame after `before`, its keys and values). `there`: which remembered frames are, then itself."""
+    told = dynamics.told(quantiser.codes_to_z(before[:, None]), action[:, None])
+    copied = to_digits(before[:, None].flatten(2), dynamics.levels)
+    hidden = torch.ones_like(copied[..., 0], dtype=torch.bool)
+    codes = before[:, None].flatten(2)
+    count = hidden.shape[2]
+    for done in range(1, config.passes + 1):
+        z = quantiser.codes_to_z(codes.unflatten(2, dynamics.grid))
+        outputs = dynamics.guess(told, z, hidden, memory, there=there)
+        guessed, sure = _choose(dynamics.logits(outputs, copied), config, rng)
+        codes = torch.where(hidden, from_digits(guessed, dynamics.levels), codes)
+        left = math.floor(count * math.cos(math.pi / 2 * done / config.passes)) if done < config.passes else 0
+        if left:
+            least = sure.masked_fill(~hidden, torch.inf).topk(left, dim=2, largest=False).indices
+            hidden = torch.zeros_like(hidden).scatter(2, least, True)
+    z = quantiser.codes_to_z(codes.unflatten(2, dynamics.grid))
+    return codes[:, 0].unflatten(1, dynamics.grid), dynamics.remember(told, z, memory, there)
+
+
+def _choose(
+    logits: Float[Tensor, "b 1 n g k"], config: ModelConfig, rng: Generator
+) -> tuple[Int[Tensor, "b 1 n g"], Float[Tensor, "b 1 n"]]:
+    """(a value for every digit, the log probability of all digits of a code together)."""
+    noise = gumbel_noise(tuple(logits.shape), rng) if config.temperature > 0 else None
+    digits = choose(logits, noise, temperature=config.temperature, top_p=config.top_p)
+    return digits, logits.log_softmax(dim=-1).gather(-1, digits[..., None]).sum(dim=(-2, -1))

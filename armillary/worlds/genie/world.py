@@ -1,0 +1,170 @@
+"""Genie as a World: played with the dataset's actions, or with latent ones."""
+
+from collections.abc import Mapping
+
+import gymnasium
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Generator, Tensor, nn
+
+from armillary.core import Batch, InfersActions, Loss, Phase, Prompt, Renders, Trainable, World, WorldError, WorldSpec, require
+from armillary.data.shape import DataShape
+from armillary.nn.action_scale import ActionScale
+from armillary.nn.quantise import perplexity
+from armillary.worlds.genie.config import ModelConfig
+from armillary.worlds.genie.decoding import draw_frame
+from armillary.worlds.genie.dynamics import Dynamics
+from armillary.worlds.genie.labels import ActionMap
+from armillary.worlds.genie.latent_actions import LatentActionModel
+from armillary.worlds.genie.learning import action_loss, dynamics_loss, label_loss, tokenize_loss
+from armillary.worlds.genie.recolour import recolour
+from armillary.worlds.genie.state import GenieState, are_there
+from armillary.worlds.genie.tokenizer import STTokenizer
+
+TOKENIZE, ACT, DREAM, TOGETHER, LABEL = "tokenize", "latent-actions", "dynamics", "together", "labels"
+LABEL_RATE = 0.1  # of the action map alone: a few numbers, few steps
+FEWEST_ACTIONS = 1.5  # codes in use, as a perplexity, below which nothing was told apart
+
+
+class GenieWorld(nn.Module, World[GenieState], Renders, InfersActions, Trainable):
+    """What is seen next, given what was done; what was done is learned from pictures, and what keys mean from a few labelled steps."""
+
+    def __init__(self, config: ModelConfig, shape: DataShape):
+        super().__init__()
+        grid = config.grid(shape.height, shape.width)
+        self.config, self.picture = config, (3, shape.height, shape.width)
+        self.standardise = ActionScale(shape.action_mean, shape.action_std)
+        self.tokenizer = STTokenizer(config, grid)
+        self.actor = LatentActionModel(config, grid)
+        self.dynamics = Dynamics(config, self.tokenizer.quantiser, grid)
+        self.labels = ActionMap(shape.action_size, config.num_actions, config.labelled_steps)
+        self.spec = WorldSpec(
+            observation_space=gymnasium.spaces.Box(0, 255, (shape.height, shape.width, 3), np.uint8),
+            action_space=self.standardise.space(),
+            seconds_per_step=shape.seconds_per_step,
+            prompt=("frames",),
+            context_steps=config.context_steps,
+        )
+        self.phase = self.phases()[0].name
+
+    def start(self, prompt: Prompt, rng: Generator) -> GenieState:
+        """From the last `context_steps` frames at most. What was done between them is inferred from them, whatever actions are given."""
+        require(prompt, "frames")
+        self.standardise.between_frames(prompt, self.picture)  # refuses actions of another shape
+        _require_finite(frames=prompt.frames)
+        frames = prompt.frames[:, -self.config.context_steps :]
+        count = torch.full((len(frames),), frames.shape[1], device=frames.device)
+        missing = self.config.context_steps - frames.shape[1]
+        return self._from_window(torch.cat([frames[:, :1].expand(-1, missing, -1, -1, -1), frames], dim=1), count)
+
+    def step(self, state: GenieState, action: Float[Tensor, "b a"], rng: Generator) -> GenieState:
+        action = self.standardise.one_step(action, state.batch_size)
+        _require_finite(actions=action)
+        return self.step_latent(state, self.labels(action), rng)
+
+    @torch.no_grad()
+    def step_latent(self, state: GenieState, action: Int[Tensor, " b"], rng: Generator) -> GenieState:
+        if tuple(action.shape) != (state.batch_size,) or bool(((action < 0) | (action >= self.config.num_actions)).any()):
+            raise WorldError(
+                f"latent actions must be {state.batch_size} whole numbers from 0 to {self.config.num_actions - 1}, "
+                f"received {action.tolist()}"
+            )
+        there = torch.cat([state.there(), torch.ones_like(state.count[:, None], dtype=torch.bool)], dim=1)
+        quantiser = self.tokenizer.quantiser
+        codes, known = draw_frame(self.dynamics, quantiser, self.config, state.codes[:, -1], action, state.known, there, rng)
+        picture, drawn = self.tokenizer.draw(quantiser.codes_to_z(codes[:, None]), state.drawn, there)
+        return state.then(picture=picture[:, 0].clamp(0.0, 1.0), codes=codes, action=action, known=known, drawn=drawn)
+
+    def observe(self, state: GenieState, action: Float[Tensor, "b a"], observation: Float[Tensor, "b 3 h w"], rng: Generator) -> GenieState:
+        """The window of pictures moves on to the one really seen: the state of a start from them."""
+        _require_finite(actions=self.standardise.one_step(action, state.batch_size), frames=observation)
+        if tuple(observation.shape) != (state.batch_size, *self.picture):
+            raise WorldError(f"observations must be {(state.batch_size, *self.picture)}, received {tuple(observation.shape)}")
+        count = (state.count + 1).clamp_max(self.config.context_steps)
+        return self._from_window(torch.cat([state.pictures[:, 1:], observation[:, None]], dim=1), count)
+
+    def render(self, state: GenieState) -> dict[str, Float[Tensor, "b 3 h w"]]:
+        """The newest picture: at a start the real one, after a step what its codes show."""
+        return {"rgb": state.pictures[:, -1]}
+
+    @property
+    def latent_actions(self) -> Float[Tensor, "k d"]:
+        return self.actor.quantiser.vectors
+
+    def infer(self, frames: Float[Tensor, "b t 3 h w"]) -> Int[Tensor, "b s"]:
+        return self.actor.codes(frames)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Tokenizer, latent actions and dynamics, one after another or together; then the few labels."""
+        config = self.config
+        sizes = {"batch_size": config.batch_size, "num_frames": config.num_frames, "learning_rate": config.learning_rate}
+        label = Phase(name=LABEL, share=config.label_share, **(sizes | {"learning_rate": LABEL_RATE}))
+        if config.stages == "together":
+            return Phase(name=TOGETHER, share=1 - config.label_share, **sizes), label
+        rest = 1 - config.tokenize_share - config.action_share - config.label_share
+        return (
+            Phase(name=TOKENIZE, share=config.tokenize_share, **(sizes | {"num_frames": config.tokenize_frames})),
+            Phase(name=ACT, share=config.action_share, **sizes),
+            Phase(name=DREAM, share=rest, **sizes),
+            label,
+        )
+
+    def begin_phase(self, name: str) -> None:
+        self.phase = name
+        self.tokenizer.requires_grad_(name in (TOKENIZE, TOGETHER))
+        self.actor.requires_grad_(name in (ACT, TOGETHER))
+        self.dynamics.requires_grad_(name in (DREAM, TOGETHER))
+        self.labels.requires_grad_(name == LABEL)
+
+    def loss(self, batch: Batch, rng: Generator) -> Loss:
+        """The phase's. Recorded actions are looked at in the last one alone."""
+        if self.phase == LABEL:
+            with torch.no_grad():
+                codes = self.infer(batch.frames)
+            return label_loss(self.labels, codes, self.standardise(batch.actions), learns=self.training)
+        frames = recolour(batch.frames, self.config.recolour if self.training else 0.0, rng)
+        losses = {
+            TOKENIZE: lambda: tokenize_loss(self.tokenizer, frames[:, : self.config.tokenize_frames], rng),
+            ACT: lambda: action_loss(self.actor, frames, rng),
+            DREAM: lambda: dynamics_loss(self.dynamics, self.tokenizer, self.actor, frames, rng),
+        }
+        found = [losses[name]() for name in ((TOKENIZE, ACT, DREAM) if self.phase == TOGETHER else (self.phase,))]
+        return Loss(torch.stack([one.total for one in found]).sum(), {name: part for one in found for name, part in one.parts.items()})
+
+    def after_step(self) -> None:
+        if self.phase in (TOKENIZE, TOGETHER):
+            self.tokenizer.quantiser.after_step()
+        if self.phase in (ACT, TOGETHER):
+            self.actor.quantiser.after_step()
+
+    def _from_window(self, pictures: Float[Tensor, "b t 3 h w"], count: Int[Tensor, " b"]) -> GenieState:
+        """The state after a window of pictures of which the last `count` are there."""
+        there = are_there(count, pictures.shape[1])
+        with torch.no_grad():
+            codes = self.tokenizer.codes(pictures, there)
+            inferred = self.actor.codes(pictures, there).masked_fill(~there[:, :-1], self.dynamics.unknown)
+            actions = torch.cat([torch.full_like(inferred[:, :1], self.dynamics.unknown), inferred], dim=1)
+            z = self.tokenizer.quantiser.codes_to_z(codes)
+            before = torch.cat([torch.zeros_like(z[:, :, :1]), z[:, :, :-1]], dim=2)
+            has_before = torch.cat([torch.zeros_like(there[:, :1]), there[:, :-1]], dim=1)
+            told = self.dynamics.told(before * has_before[:, None, :, None, None], actions)
+            known, drawn = self.dynamics.remember(told, z, there=there), self.tokenizer.draw(z, there=there)[1]
+        return GenieState(pictures=pictures, codes=codes, actions=actions, count=count, known=known, drawn=drawn)
+
+    def diagnose(self, row: Mapping[str, object]) -> str:
+        """Whether latent actions tell anything apart."""
+        kept = self.labels.codes[: int(self.labels.count)]
+        if len(kept) and float(perplexity(kept, self.config.num_actions)) < FEWEST_ACTIONS:
+            return (
+                f"nearly all labelled steps have the same latent action, so keys will do nothing; train longer (train.steps), or raise "
+                f"model.drop_past ({self.config.drop_past}), model.variance_weight ({self.config.variance_weight}) or model.change_weight"
+            )
+        return ""
+
+
+def _require_finite(**given: Tensor) -> None:
+    for name, values in given.items():
+        bad = ~values.isfinite().flatten(1).all(dim=1)
+        if bool(bad.any()):
+            raise WorldError(f"{name} must be numbers, found NaN or infinity in worlds {bad.nonzero()[:5, 0].tolist()} of {len(bad)}")

@@ -1,0 +1,191 @@
+"""Genie on the sprite platformer: actions that nobody wrote down, learned from video, and a world that obeys them.
+
+    python -m recipes.genie_platformer [--seeds N] [--seed K ...] [--out DIR] [--quick] [--json]
+
+Unlabelled video of levels in four themes; judged on other levels, in a theme that was never seen (and, beside it, in themes that were).
+Rows: the tokenizer's PSNR; dPSNR at +4 steps (dreams under inferred latent actions minus under random ones); how often the latent action
+tells the true one, of all six keys, of the direction of the run, and of what a key did (a jump in the air does nothing); R2 of the true
+action linear in the latent one; each beside random latent actions. The same for runs that lack one remedy against ignored actions, on
+the first stages' settings but for it. Last the whole step's frames a second, picture as JPEG, one world, one core. Intervals are
+bootstrapped over seeds and episodes together.
+"""
+
+import io
+import logging
+import time
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+
+from armillary.core import Episode, Prompt, seeded, to_disk, to_model
+from armillary.core.settings import override
+from armillary.data.record import write_dataset
+from armillary.evaluate.controllability import action_r2, agreement, infer_codes, random_codes, steer
+from armillary.evaluate.video import psnr
+from armillary.studies.runs import LoadedRun
+from armillary.worlds.genie.train import PRESETS, Config
+from armillary.worlds.genie.world import GenieWorld
+from armillary.worlds.small.record import CAMERA, record_episodes
+from benchmarks.rows import row
+from recipes.intervals import over_seeds_and_episodes
+from recipes.seeds import begin, run_seeds, study_parser
+from recipes.training import processor_seconds, trained
+
+NAME, FAMILY, ENV = "genie_platformer", "genie", "platformer"
+SEEN, HELD_OUT = ("paper", "midnight", "meadow", "workshop"), "candy"
+EPISODES, STEPS = 24, 64  # of each theme
+JUDGED = 12  # episodes of the held-out theme, and of those seen
+DATA_SEED, JUDGED_SEED = 0, 10_000
+SETTINGS = {"train.steps": "2000", "train.ema-decay": "0.99", "train.workers": "0", "data.stride": "1", "model.recolour": "0.5"}
+WITHOUT = {
+    "no dropped past": {"model.drop-past": "0"},
+    "no variance loss": {"model.variance-weight": "0"},
+    "no weight on change": {"model.change-weight": "0"},
+    "no moved pixels": {"model.reach": "0"},
+}
+HORIZON = 4
+FRAMES_TIMED = 48
+
+logger = logging.getLogger(NAME)
+
+
+def settings() -> Config:
+    """What `armillary cost genie_platformer` tells the cost of: the training run of one seed."""
+    return recipe(0, quick=False)
+
+
+def recipe(seed: int, quick: bool, changes: Mapping[str, str] | None = None) -> Config:
+    """The settings of one training run: the last weights are judged, so no validation episodes."""
+    words = {"train.seed": str(seed), "data.validation-fraction": "0", "data.test-fraction": "0", **SETTINGS, **(changes or {})}
+    return override(PRESETS["default"], words | ({"train.steps": "8"} if quick else {}))
+
+
+def recorded(out: Path, quick: bool) -> Path:
+    """The training videos, recorded once for all seeds. No later step looks at their actions, but for the few that are labelled."""
+    folder = out / "data"
+    if not (folder / "meta" / "info.json").exists():
+        count = 1 if quick else EPISODES
+        episodes = [
+            one
+            for number, theme in enumerate(SEEN)
+            for one in record_episodes(ENV, num_episodes=count, num_steps=STEPS, seed=DATA_SEED + number, theme=theme)
+        ]
+        write_dataset(folder, [replace(one, index=index) for index, one in enumerate(episodes)], robot_type=f"armillary-{ENV}")
+    return folder
+
+
+def judged_episodes(quick: bool) -> dict[str, list[Episode]]:
+    """Levels that training has not seen: in the theme held out, and in those seen; and others to fit what codes mean."""
+    count = 2 if quick else JUDGED
+    new = record_episodes(ENV, num_episodes=count, num_steps=STEPS, seed=JUDGED_SEED, theme=HELD_OUT)
+    each = max(count // len(SEEN), 1)
+    seen = [
+        one
+        for number, theme in enumerate(SEEN)
+        for one in record_episodes(ENV, num_episodes=each, num_steps=STEPS, seed=JUDGED_SEED + 1 + number, theme=theme)
+    ]
+    return {"new theme": new, "seen themes": seen[:count]}
+
+
+def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, list]:
+    """Everything measured of one seed, an episode's mean at a time, by "what|of whom|where"."""
+    data, found = recorded(out, options.quick), {}
+    variants = {"model": {}} | ({} if options.quick else WITHOUT)
+    for name, changes in variants.items():
+        folder = out / f"{name.replace(' ', '-')}-{seed}"
+        replay = ["python", "-m", f"recipes.{NAME}", "--seed", str(seed)]
+        run = trained(FAMILY, recipe(seed, options.quick, changes), data=data, folder=folder, replay=replay)
+        fit = record_episodes(ENV, num_episodes=4 if options.quick else 16, num_steps=STEPS, seed=2 * JUDGED_SEED, theme="random")
+        logger.info("seed %d: judging %s", seed, name)
+        for where, episodes in judged_episodes(options.quick).items():
+            found |= {f"{what}|{name}|{where}": values for what, values in judge_run(run, fit, episodes, seed).items()}
+        if name == "model":
+            found["frames per second, one world, one core, with JPEG|model|64 px"] = [frames_per_second(run.world)]
+            found["processor time of training|model|64 px"] = [processor_seconds(run)]
+    return {key: np.asarray(value).tolist() for key, value in found.items()}
+
+
+@torch.no_grad()
+def judge_run(run: LoadedRun, fit: Sequence[Episode], episodes: Sequence[Episode], seed: int) -> dict[str, np.ndarray]:
+    """Pictures, steering and meaning, for the episodes of one place."""
+    world: GenieWorld = run.world
+    steered = steer(world, episodes, camera=CAMERA, horizon=HORIZON, seed=seed)
+    found = {
+        "tokenizer PSNR": np.array([tokenizer_psnr(world, one) for one in episodes]),
+        "PSNR at +4 with inferred actions": steered.inferred[:, HORIZON - 1],
+        "PSNR at +4 of copy-last": steered.copy_last[:, HORIZON - 1],
+        "dPSNR at +4": steered.delta(HORIZON),
+    }
+    codes = {"": [infer_codes(world, some, camera=CAMERA) for some in (fit, episodes)]}
+    codes[", random codes"] = [random_codes(some, world.config.num_actions, seed) for some in codes[""]]
+    for what, meaning in {"keys": keys, "run direction": direction, "what keys did": done}.items():
+        truth = [[meaning(one)[:-1] for one in some] for some in (fit, episodes)]
+        for whose, (known, asked) in codes.items():
+            found[f"agreement, {what}{whose}"] = agreement((known, truth[0]), (asked, truth[1]))
+    for whose, (known, asked) in codes.items():
+        truth = [[one.actions[:-1] for one in some] for some in (fit, episodes)]
+        found[f"R2 of keys{whose}"] = np.array([action_r2(world.latent_actions, (known, truth[0]), (asked, truth[1]))])
+    return found
+
+
+def keys(episode: Episode) -> Int[np.ndarray, " t"]:
+    """Which of the six keys was held: stand, left, right, and each with a jump."""
+    return episode.actions.argmax(axis=1)
+
+
+def direction(episode: Episode) -> Int[np.ndarray, " t"]:
+    """Stand, left or right."""
+    return keys(episode) % 3
+
+
+def done(episode: Episode) -> Int[np.ndarray, " t"]:
+    """The key, where a jump counts only from the ground (column 4 of the state): in the air it changes nothing."""
+    return direction(episode) + 3 * ((keys(episode) >= 3) & (episode.state[:, 4] > 0.5))
+
+
+def tokenizer_psnr(world: GenieWorld, episode: Episode) -> float:
+    """Of an episode's frames through codes and back, one pass."""
+    frames = to_model(episode.frames[CAMERA])[None]
+    z = world.tokenizer.quantiser.codes_to_z(world.tokenizer.codes(frames))
+    return float(psnr(world.tokenizer.draw(z)[0].clamp(0, 1), frames).mean())
+
+
+@torch.no_grad()
+def frames_per_second(world: GenieWorld) -> float:
+    """Whole steps of one world: key to latent action, codes, picture, JPEG; the median over FRAMES_TIMED, on the one thread."""
+    episode = record_episodes(ENV, num_episodes=1, num_steps=STEPS, seed=JUDGED_SEED)[0]
+    context = world.spec.context_steps
+    state = world.start(Prompt(frames=to_model(episode.frames[CAMERA][:context])[None]), seeded(0))
+    rng, taken = seeded(0), []
+    for step in range(FRAMES_TIMED):
+        started = time.perf_counter()
+        state = world.step(state, torch.from_numpy(episode.actions[None, step % STEPS]), rng)
+        Image.fromarray(to_disk(world.render(state)["rgb"])[0]).save(io.BytesIO(), "JPEG", quality=85)
+        taken.append(time.perf_counter() - started)
+    return 1.0 / float(np.median(taken))
+
+
+def rows(kept: Sequence[Mapping[str, list]]) -> list[dict]:
+    """The table: one row for each measure, run and place."""
+    found = []
+    for key in kept[0]:
+        what, subject, where = key.split("|")
+        values: Float[np.ndarray, "seeds episodes"] = np.stack([np.asarray(one[key]) for one in kept])
+        unit = "dB" if "PSNR" in what else "s" if "time" in what else "1/s" if "second" in what else ""
+        found.append(row(NAME, subject, f"{what}, {where}", over_seeds_and_episodes(values), seeds=len(kept), unit=unit, digits=4))
+    return found
+
+
+def main() -> None:
+    """Record, train, judge, print the rows."""
+    run_seeds(NAME, begin(study_parser(NAME, __doc__)), judge, rows)
+
+
+if __name__ == "__main__":
+    main()
