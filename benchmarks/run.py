@@ -13,7 +13,7 @@ from benchmarks import report
 
 ROOT = Path(__file__).resolve().parent.parent
 _TOOLS = {"__init__", "rows", "run", "report", "lerobot_reader", "stand_in"}
-_NOT_STUDIES = _TOOLS | {"training", "intervals", "g1_worlds", "real_videos", "seeds"}
+_NOT_STUDIES = _TOOLS | {"training", "intervals", "g1_worlds", "real_videos", "seeds", "bundled_card"}
 
 
 def studies() -> dict[str, str]:

@@ -8,14 +8,15 @@ from armillary.cli import options as shared
 from armillary.cli.console import Console
 
 _EPILOG = """WHAT is the folder of a run (vmc, diffusion, video-diffusion, autoregressive, genie), a small world (platformer, pusher,
-two-rooms, bouncing-balls), or a scene of a twin (tabletop, kitchen, rooms, road, dominoes ...). Without it the platformer: a simulator.
+two-rooms, bouncing-balls), or a scene of a twin (tabletop, kitchen, rooms, road, dominoes ...). Without it platformer-dream: a learned
+world that comes with the package, and beside it the simulator that it learned from.
 The page answers to this machine and this browser only. Recordings go to --out as LeRobot episodes; nothing is written before the first."""
 
 
 def add(verbs) -> None:
     """Declare the verb."""
     parser = shared.new_verb(verbs, "play", run, "walk into a world in the browser, with keys, sliders, gamepad or touch", epilog=_EPILOG)
-    parser.add_argument("world", nargs="?", metavar="WHAT", help="a run's folder or a world's name (default: platformer)")
+    parser.add_argument("world", nargs="?", metavar="WHAT", help="a run's folder or a world's name (default: platformer-dream)")
     parser.add_argument("--port", type=int, metavar="N", help="where the page is (default: 8642; if it is taken, the next that is free)")
     parser.add_argument("--no-browser", action="store_true", help="do not open the page")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="where it begins (default: 0)")
@@ -24,6 +25,12 @@ def add(verbs) -> None:
     )
     parser.add_argument(
         "--data", default="", metavar="DATASET", help="a run's recordings, if they are no longer where it learned from them"
+    )
+    parser.add_argument(
+        "--backend",
+        choices=("eager", "onnx", "cuda"),
+        default="eager",
+        help="what computes a learned world: torch, ONNX Runtime (vmc only), or torch on a GPU (default: eager)",
     )
     parser.add_argument("--out", metavar="DATASET", help="where recordings go (default: runs/play/ and the time)")
     parser.add_argument("--sessions", type=int, default=16, metavar="N", help="how many may play at once (default: 16)")
@@ -52,7 +59,7 @@ def run(options: Namespace, console: Console) -> int:
         raise ConfigError(f"--sessions must be at least 1, received {options.sessions}")
     wanted = options.port or PORT
     name = options.world or DEFAULT
-    playable = open_world(name, size=options.size, seed=options.seed, data=options.data)
+    playable = open_world(name, size=options.size, seed=options.seed, data=options.data, backend=options.backend)
     settings = {"seed": options.seed, "max_sessions": options.sessions, "form": options.picture}
     settings |= {"folder": Path(options.out)} if options.out else {}
     if options.out and Path(options.out).exists():

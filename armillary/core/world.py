@@ -174,6 +174,22 @@ class InfersActions(ABC):
         """The state after these latent actions. WorldError for one that does not exist."""
 
 
+class Portable(ABC):
+    """A world whose step, once its chance is drawn, is a function of tensors alone, so that another runtime or device can take it over.
+
+    It starts from frames and the actions between them. Its `start`, `render` and `reward` draw nothing, and their code, like that of
+    `advance`, holds for any number of rows when it was traced with one.
+    """
+
+    @abstractmethod
+    def draw(self, batch_size: int, rng: Generator) -> tuple[Tensor, ...]:
+        """All the chance that one step of so many worlds takes; the first axis of each is `b`."""
+
+    @abstractmethod
+    def advance(self, state, action: Action, noise: Sequence[Tensor]):
+        """`step` with its chance already drawn. The action's shape is not checked."""
+
+
 class Trainable(ABC):
     """A world with weights that the one loop in `train/` can fit. It is also a `torch.nn.Module`."""
 

@@ -1,4 +1,4 @@
-"""What a person names, as a playable world: a small world, a scene of a twin, or a run with the simulator that it learned from."""
+"""What a person names, as a playable world: the bundled one, a small world, a scene of a twin, or a run."""
 
 import difflib
 from collections.abc import Sequence
@@ -8,11 +8,13 @@ import gymnasium
 import numpy as np
 import torch
 
-from armillary.core import ConfigError, Episode, Prompt, WorldError, seeded, to_disk, to_model
-from armillary.data.resize import area_resize
+from armillary.core import ConfigError, Episode, Prompt, WorldError, seeded, to_model
 from armillary.data.schema import DatasetInfo
-from armillary.serve.controls import Choice, Controls, Value, controls_of
-from armillary.serve.playable import Beginning, Place, Playable, Truth
+from armillary.serve.backends import on_backend, refuse_backend
+from armillary.serve.beside_truth import Learned, beside_truth, repeated, small_controls
+from armillary.serve.bundled_world import BUNDLED, of_bundled
+from armillary.serve.controls import controls_of
+from armillary.serve.playable import Beginning, Place, Playable
 from armillary.studies.recording import NO_GOAL
 from armillary.studies.runs import LoadedRun, held_out, load_run
 from armillary.worlds.catalog import SMALL, build_small
@@ -20,34 +22,28 @@ from armillary.worlds.small.exact import SmallWorld
 from armillary.worlds.small.record import CAMERA, TASKS
 from armillary.worlds.twin.scenes.catalogue import SCENES
 
-DEFAULT = "platformer"
+DEFAULT = BUNDLED
 PREFIX = "armillary-"  # of the robot's name in recordings of small worlds
-CHOICES = {
-    "platformer": (
-        Choice(name="stand"),
-        Choice(name="left", held=("left",)),
-        Choice(name="right", held=("right",)),
-        Choice(name="jump", held=("up",)),
-        Choice(name="left and jump", held=("left", "up")),
-        Choice(name="right and jump", held=("right", "up")),
-    )
-}
-NAMES = ("right", "up")  # the axes of the small worlds that have two
 
 
-def open_world(name: str, *, size: int = 0, seed: int = 0, data: str = "") -> Playable:
+def open_world(name: str, *, size: int = 0, seed: int = 0, data: str = "", backend: str = "eager") -> Playable:
     """The world of this name, or of the run in this folder, ready to be played. `size` is a simulator's picture in pixels (0: its own).
 
-    `data` is where a run's recordings are now, if no longer where it learned from them. ConfigError for a name that is unknown,
-    CheckpointError for a folder that is no whole run, WorldError for a world that cannot be played.
+    `data` is where a run's recordings are now, if no longer where it learned from them; `backend` is what computes a learned world.
+    ConfigError for a name that is unknown or a backend that cannot compute it, CheckpointError for a folder that is no whole run,
+    WorldError for a world that cannot be played.
     """
     if Path(name).is_dir():
-        return of_run(load_run(name), data=data)
+        return of_run(load_run(name), data=data, backend=backend)
+    if name == BUNDLED:
+        return of_bundled(backend=backend)
+    if name in SMALL or name in SCENES:
+        refuse_backend(backend, name)
     if name in SMALL:
         return of_small(name, size or 128)
     if name in SCENES:
         return of_scene(name, size or 192, seed)
-    known = (*SMALL, *SCENES)
+    known = (BUNDLED, *SMALL, *SCENES)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ConfigError(f"{name!r} is neither a run's folder nor a world{hint} (worlds: {', '.join(known)})")
@@ -56,7 +52,7 @@ def open_world(name: str, *, size: int = 0, seed: int = 0, data: str = "") -> Pl
 def of_small(name: str, size: int) -> Playable:
     """A small world: the simulator itself."""
     world = build_small(name, size=size)
-    controls = _small_controls(name, world)
+    controls = small_controls(name, world)
 
     def begin(seed: int) -> Beginning:
         return Beginning(place=Place(state=world.start(Prompt(), seeded(seed))), value=controls.neutral)
@@ -98,7 +94,7 @@ def of_scene(name: str, size: int, seed: int) -> Playable:
     )
 
 
-def of_run(loaded: LoadedRun, *, data: str = "") -> Playable:
+def of_run(loaded: LoadedRun, *, data: str = "", backend: str = "eager") -> Playable:
     """A trained world. Where it learned from a small world, that simulator runs beside it under the same keys; else it begins from
     pictures of episodes that it never learned from."""
     if not hasattr(loaded.world, "spec"):
@@ -109,14 +105,9 @@ def of_run(loaded: LoadedRun, *, data: str = "") -> Playable:
     source = held_out(loaded, path)
     info = source.source.dataset.info
     simulator = _simulator(info, loaded.camera)
-    if simulator is not None:
-        name, world = simulator
-        return _beside_truth(loaded, name, world)
-    return _from_recordings(loaded, info, source.episodes)
-
-
-def _small_controls(name: str, world: SmallWorld) -> Controls:
-    return controls_of(world.spec.action_space, choices=CHOICES.get(name, ()), names=NAMES, hold=True)
+    world = on_backend(loaded.world, backend, str(loaded.path))
+    learned = Learned(name=loaded.path.name, world=world, stride=loaded.stride, camera=loaded.camera)
+    return _from_recordings(learned, info, source.episodes) if simulator is None else beside_truth(learned, *simulator)
 
 
 def _simulator(info: DatasetInfo, camera: str) -> tuple[str, SmallWorld] | None:
@@ -129,42 +120,11 @@ def _simulator(info: DatasetInfo, camera: str) -> tuple[str, SmallWorld] | None:
     return (name, build_small(name, size=height, **options)) if height == width else None
 
 
-def _beside_truth(loaded: LoadedRun, name: str, simulator: SmallWorld) -> Playable:
-    world, stride = loaded.world, loaded.stride
-    height, width = world.spec.sees
-    controls = _small_controls(name, simulator)
-
-    def begin(seed: int) -> Beginning:
-        """The simulator's own start, watched for as many pictures as the world wants to see, while nothing is done."""
-        rng, frames = seeded(seed), []
-        state = simulator.start(Prompt(), rng)
-        still = controls.tensor([controls.neutral])
-        for last in reversed(range(world.spec.context_steps)):
-            frames.append(area_resize(to_disk(simulator.render(state)["rgb"]), (height, width))[0])
-            for _ in range(stride if last else 0):
-                state = simulator.step(state, still, rng)
-        actions = _repeated(controls, [controls.neutral], stride)[:, None].expand(-1, len(frames) - 1, -1)
-        prompt = Prompt(frames=to_model(np.stack(frames))[None], actions=actions)
-        return Beginning(place=Place(state=world.start(prompt, rng), truth=state), value=controls.neutral)
-
-    return Playable(
-        name=loaded.path.name,
-        world=world,
-        controls=controls,
-        begin=begin,
-        act=lambda values: _repeated(controls, values, stride),
-        truth=Truth(world=simulator, stride=stride, resize=lambda frames: area_resize(frames, (height, width))),
-        robot_type=f"dream-{name}",
-        task=TASKS[name],
-        camera=loaded.camera,
-    )
-
-
-def _from_recordings(loaded: LoadedRun, info: DatasetInfo, episodes: Sequence[Episode]) -> Playable:
-    world, stride, context = loaded.world, loaded.stride, loaded.world.spec.context_steps
+def _from_recordings(learned: Learned, info: DatasetInfo, episodes: Sequence[Episode]) -> Playable:
+    world, stride, context = learned.world, learned.stride, learned.world.spec.context_steps
     usable = [episode for episode in episodes if len(episode) > context]
     if not usable:
-        raise WorldError(f"no episode that {loaded.path} never learned from is longer than its context of {context} steps")
+        raise WorldError(f"no episode that {learned.name} never learned from is longer than its context of {context} steps")
     space = world.spec.action_space
     count = space.shape[0] // stride
     low, high = (bound.reshape(stride, count) for bound in (space.low, space.high))
@@ -179,24 +139,19 @@ def _from_recordings(loaded: LoadedRun, info: DatasetInfo, episodes: Sequence[Ep
         rng = np.random.default_rng(seed)
         episode = usable[int(rng.integers(len(usable)))]
         first = int(rng.integers(len(episode) - context))
-        frames = to_model(episode.frames[loaded.camera][first : first + context])[None]
+        frames = to_model(episode.frames[learned.camera][first : first + context])[None]
         actions = torch.from_numpy(episode.actions[None, first : first + context - 1].copy())
         now = np.clip(episode.actions[first + context - 1].reshape(stride, count)[0], played.low, played.high)
         state = world.start(Prompt(frames=frames, actions=actions, text=[episode.task]), seeded(seed))
         return Beginning(place=Place(state=state), value=tuple(now.tolist()))
 
     return Playable(
-        name=loaded.path.name,
+        name=learned.name,
         world=world,
         controls=controls,
         begin=begin,
-        act=lambda values: _repeated(controls, values, stride),
+        act=lambda values: repeated(controls, values, stride),
         robot_type=f"dream-{info.robot_type}",
         task=usable[0].task,
-        camera=loaded.camera,
+        camera=learned.camera,
     )
-
-
-def _repeated(controls: Controls, values: Sequence[Value], stride: int) -> torch.Tensor:
-    """What is held, for each of the recorded steps that make one of the world's."""
-    return controls.columns(values).repeat(1, stride)

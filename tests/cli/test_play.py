@@ -40,7 +40,7 @@ def test_a_folder_that_is_no_run(tmp_path, capsys):
 
 
 def test_dry_run_starts_nothing(capsys):
-    assert run_json(capsys, "play", "--dry-run") == {"world": "platformer", "port": 8642}
+    assert run_json(capsys, "play", "--dry-run") == {"world": "platformer-dream", "port": 8642}
 
 
 def test_a_taken_port_gives_the_next_one():

@@ -51,7 +51,8 @@ TINY = {
     "genie": (
         *("--data.height", "32", "--data.width", "32", "--model.width", "24", "--model.depth", "1", "--model.heads", "2"),
         *("--model.tokenizer-width", "24", "--model.tokenizer-heads", "2", "--model.tokenizer-depth", "1", "--model.action-width", "24"),
-        *("--model.action-heads", "2", "--model.action-depth", "1", "--model.context-steps", "2", "--model.batch-size", "2", *QUIET),
+        *("--model.action-heads", "2", "--model.action-depth", "1", "--model.context-steps", "2", "--model.batch-size", "2"),
+        *("--steps", "4", *QUIET),  # a step for each of its phases
     ),
     "goal-cloning": ("--model.batch-size", "2", "--model.pairs-per-window", "2", *QUIET),
     "inverse-dynamics": ("--model.batch-size", "2", "--model.pairs-per-window", "2", *QUIET),
@@ -71,7 +72,7 @@ SMOKE = {
     "plan": ("--episodes", "1", "--steps", "2", "--planner.samples", "8", "--planner.elites", "2", "--planner.iterations", "1"),
 }
 # Set-up, which CI itself has done before any test runs.
-EXTRAS = ("serve", "twin", "all")
+EXTRAS = ("onnx", "serve", "twin", "all")
 INSTALLS = {"pip install -e .", *(f'pip install -e ".[{extra}]"' for extra in EXTRAS), "pip install -c constraints.txt -e ."}
 
 

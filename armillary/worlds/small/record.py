@@ -48,31 +48,35 @@ def stream_episodes(
     seed: int = 0,
     size: int = 64,
     theme: str = "",
-    policy: str = "mixed",
+    policy: str | Policy = "mixed",
     layout: Mapping[str, object] | None = None,
     show_goal: bool = True,
+    options: Mapping[str, object] | None = None,
 ) -> Iterator[Episode]:
     """Episodes of `num_steps` frames of a small world, all different, the same for the same seed.
 
     `theme` is a theme's name, "random" (one per episode) or "" for the world's own. `policy` is "mixed" (scripted and random
-    motion in turn) or "uniform" (a fresh random action each step). `layout` fixes or randomises factors. `show_goal` False leaves
-    the goal out of the pictures; the same things happen. Recording goes on past the end of a task: `terminated[t]` says that the
-    task ended by action `t`. `state` is the exact state, as the world embeds it. ConfigError, at once, for what cannot be recorded.
+    motion in turn), "uniform" (a fresh random action each step) or one to follow. `layout` fixes or randomises factors; numbers
+    are one for all episodes or one for each of EPISODES_AT_ONCE. `show_goal` False leaves the goal out of the pictures; the same
+    things happen. `options` are more of the world's constructor. Recording goes on past the end of a task: `terminated[t]` says
+    that the task ended by action `t`. `state` is the exact state, as the world embeds it. ConfigError, at once, for what cannot be
+    recorded.
     """
     if not show_goal and name in TASKS and name not in WITH_GOAL:
         raise ConfigError(f"{name} draws no goal that could be left out; worlds that do: {', '.join(WITH_GOAL)}")
-    world = build_small(name, size=size, **({} if show_goal else {"show_goal": False}))
-    if policy not in ("mixed", "uniform"):
-        raise ConfigError(f"policy must be 'mixed' or 'uniform', received {policy!r}")
+    world = build_small(name, size=size, **({} if show_goal else {"show_goal": False}), **(options or {}))
+    if not isinstance(policy, Policy) and policy not in ("mixed", "uniform"):
+        raise ConfigError(f"policy must be 'mixed', 'uniform' or a Policy, received {policy!r}")
     if num_episodes < 1 or num_steps < 2:
         raise ConfigError(f"needs at least 1 episode of 2 steps, received {num_episodes} of {num_steps}")
     if not 0 <= seed < FIRST_TASK_SEED:
         raise ConfigError(f"a recording's seed must lie in 0 ... {FIRST_TASK_SEED - 1} (tasks are drawn from those above), received {seed}")
-    actor = _MIXED[name]() if policy == "mixed" else Uniform(world.spec.action_space)
+    if not isinstance(policy, Policy):
+        policy = _MIXED[name]() if policy == "mixed" else Uniform(world.spec.action_space)
     layout = dict(layout or {}) | ({"theme": theme} if theme else {})
     batches = [min(EPISODES_AT_ONCE, num_episodes - done) for done in range(0, num_episodes, EPISODES_AT_ONCE)]
     prompts = [Prompt(batch_size=batch, layout=layout) for batch in batches]
-    return _stream(world, actor, prompts, num_steps, TASKS[name], seeded(seed))
+    return _stream(world, policy, prompts, num_steps, TASKS[name], seeded(seed))
 
 
 def _stream(world, actor: Policy, prompts: list[Prompt], num_steps: int, task: str, rng: torch.Generator) -> Iterator[Episode]:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from armillary.core import Batch, Embeds, Loss, Phase, Prompt, Renders, Rewards, State, Trainable, World
+from armillary.core import Batch, Embeds, Loss, Phase, Portable, Prompt, Renders, Rewards, State, Trainable, World
 from armillary.data.shape import DataShape
 from armillary.worlds.vmc.world import ModelConfig, VmcState, VmcWorld
 
@@ -22,7 +22,7 @@ class EnsembleState(State):
     context: Float[Tensor, "b 3 h w"]
 
 
-class VmcEnsemble(nn.Module, World[EnsembleState], Renders, Embeds, Rewards, Trainable):
+class VmcEnsemble(nn.Module, World[EnsembleState], Renders, Embeds, Rewards, Portable, Trainable):
     """A deep ensemble (arXiv:1612.01474): members differ in their first weights and in the noise of their training alone.
 
     The mean of their pictures has a smaller squared error than the mean of their errors. At a temperature above zero each
@@ -40,6 +40,14 @@ class VmcEnsemble(nn.Module, World[EnsembleState], Renders, Embeds, Rewards, Tra
 
     def step(self, state: EnsembleState, action: Float[Tensor, "b a"], rng: Generator) -> EnsembleState:
         return _join([member.step(own, action, rng) for member, own in self._each(state)])
+
+    def draw(self, batch_size: int, rng: Generator) -> tuple[Tensor, ...]:
+        """(uniform, normal), each `b z`, of one member after the other."""
+        return tuple(noise for member in self.members for noise in member.draw(batch_size, rng))
+
+    def advance(self, state: EnsembleState, action: Float[Tensor, "b a"], noise: Sequence[Tensor]) -> EnsembleState:
+        shares = zip(noise[::2], noise[1::2], strict=True)
+        return _join([member.advance(own, action, share) for (member, own), share in zip(self._each(state), shares, strict=True)])
 
     def observe(
         self, state: EnsembleState, action: Float[Tensor, "b a"], observation: Float[Tensor, "b 3 h w"], rng: Generator

@@ -11,8 +11,21 @@ from armillary.worlds.vmc.model import Encoder, Memory, Mixture
 FREE_NATS = 0.5  # per latent dimension, as published: below it the KL divergence costs nothing
 DIVERGENCE_WEIGHT = 0.01
 PIXEL_WEIGHT = 100.0  # brings the mean squared error of a picture near one
+LEAST_CHANGE = 0.08  # of a colour, where a pixel counts as changed
 SPREAD_WEIGHT = 0.02
 OUTCOME_WEIGHT = 0.05
+
+
+def pixel_loss(
+    drawn: Float[Tensor, "n 3 h w"], true: Float[Tensor, "n 3 h w"], context: Float[Tensor, "b 3 h w"], weight: float
+) -> Float[Tensor, ""]:
+    """Mean squared error of pictures, each of the `b` contexts belonging to `n / b` in a row; a pixel that is no longer as in the context
+    counts `1 + weight` times."""
+    error = (drawn - true).square().mean(1)
+    if weight:
+        before = context.repeat_interleave(len(true) // len(context), dim=0)
+        error = error * (1.0 + weight * ((true - before).abs().amax(1) > LEAST_CHANGE))
+    return PIXEL_WEIGHT * error.mean()
 
 
 def published_vision_loss(encoder: Encoder, decoder: nn.Module, frames: Float[Tensor, "b s 3 h w"], rng: Generator) -> Loss:
@@ -27,13 +40,18 @@ def published_vision_loss(encoder: Encoder, decoder: nn.Module, frames: Float[Te
 
 
 def context_vision_loss(
-    encoder: Encoder, decoder: nn.Module, frames: Float[Tensor, "b s 3 h w"], context: Float[Tensor, "b 3 h w"], rng: Generator
+    encoder: Encoder,
+    decoder: nn.Module,
+    frames: Float[Tensor, "b s 3 h w"],
+    context: Float[Tensor, "b 3 h w"],
+    rng: Generator,
+    changed_weight: float = 0.0,
 ) -> Loss:
     """V draws any frame of a window as a change of the window's context frame."""
     pictures = frames.flatten(0, 1)
     seen = encoder(pictures)
     noise = torch.randn(seen.mean.shape, generator=rng, device=rng.device)
-    pixels = PIXEL_WEIGHT * (decoder(seen.sample(noise), context) - pictures).square().mean()
+    pixels = pixel_loss(decoder(seen.sample(noise), context), pictures, context, changed_weight)
     size = seen.mean.shape[-1]
     divergence = seen.divergence().clamp(min=FREE_NATS * size).mean() / size
     return Loss(pixels + DIVERGENCE_WEIGHT * divergence, {"pixels": pixels.detach(), "divergence": divergence.detach()})

@@ -49,7 +49,7 @@ class Tone:
 
     def repeat(self, count: int) -> "Tone":
         """Each tone `count` times in a row."""
-        return Tone(self.mean.repeat_interleave(count, dim=0), self.deviation.repeat_interleave(count, dim=0))
+        return Tone(_repeat(self.mean, count), _repeat(self.deviation, count))
 
     def remove(self, frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """Pictures of mean zero and unit deviation."""
@@ -63,9 +63,7 @@ class Tone:
 class Encoder(nn.Module):
     """V's encoder: four convolutions, kernel 4, stride 2, then a Gaussian over the latent. `toneless`: of the picture without its tone."""
 
-    def __init__(
-        self, *, height: int, width: int, latent_size: int, toneless: bool = False, channels: Sequence[int] = (32, 64, 128, 256)
-    ):
+    def __init__(self, *, height: int, width: int, latent_size: int, toneless: bool = False, channels: Sequence[int] = (32, 64, 128, 256)):
         super().__init__()
         self.toneless = toneless
         sizes = (3, *channels)
@@ -123,6 +121,26 @@ class ConvBlock(nn.Module):
         return functional.silu(self.norm(self.conv(x)))
 
 
+class Spots(nn.Module):
+    """Soft discs on a `rows x columns` grid, whose middles are read from what steers them: where the small things are that move.
+
+    Each has a width of its own; the first are wide, so that a middle that is far off is still drawn to its thing.
+    """
+
+    def __init__(self, *, steering_size: int, count: int, rows: int, columns: int):
+        super().__init__()
+        self.middle = nn.Linear(steering_size, 2 * count)
+        self.log_width = nn.Parameter(torch.linspace(math.log(0.6), math.log(0.08), count)[:, None])  # in halves of the picture
+        self.register_buffer("x", torch.linspace(-1.0, 1.0, columns), persistent=False)
+        self.register_buffer("y", torch.linspace(-1.0, 1.0, rows), persistent=False)
+
+    def forward(self, steering: Float[Tensor, "n s"]) -> Float[Tensor, "n k rows columns"]:
+        x, y = torch.tanh(self.middle(steering)).chunk(2, dim=-1)
+        narrow = torch.exp(-self.log_width)
+        across, up = (torch.exp(-0.5 * ((axis - at[..., None]) * narrow).square()) for axis, at in ((self.x, x), (self.y, y)))
+        return up[..., None] * across[:, :, None]
+
+
 class ContextDecoder(nn.Module):
     """Draws a picture as a change of the last one really seen, so that what the latent never saw is not forgotten.
 
@@ -132,7 +150,14 @@ class ContextDecoder(nn.Module):
     """
 
     def __init__(
-        self, *, height: int, width: int, latent_size: int, memory_size: int = 0, channels: Sequence[int] = (24, 48, 96, 128)
+        self,
+        *,
+        height: int,
+        width: int,
+        latent_size: int,
+        memory_size: int = 0,
+        spots: int = 0,
+        channels: Sequence[int] = (24, 48, 96, 128),
     ):
         super().__init__()
         self.memory_size = memory_size
@@ -147,9 +172,10 @@ class ContextDecoder(nn.Module):
         self.bottom = nn.Sequential(ConvBlock(2 * channels[-1], channels[-1]), ConvBlock(channels[-1], channels[-1]))
         steps = list(zip(reversed(channels[1:]), reversed(channels[:-1]), strict=True))
         self.narrow = nn.ModuleList(nn.Conv2d(i, o, 1) for i, o in steps)
-        self.up = nn.ModuleList(ConvBlock(2 * o, o) for _, o in steps)
+        self.spots = Spots(steering_size=steering, count=spots, rows=height // 2, columns=width // 2) if spots else None
+        self.up = nn.ModuleList(ConvBlock(2 * o + (spots if o == channels[0] else 0), o) for _, o in steps)
         self.steer = nn.ModuleList(nn.Linear(steering, 2 * o) for _, o in steps)
-        self.refine = nn.ModuleList(ConvBlock(o, o) for _, o in steps[:-1])
+        self.refine = nn.ModuleList(ConvBlock(o, o) for _, o in (steps if spots else steps[:-1]))
         self.exit = nn.Conv2d(channels[0], 12 + 4 + 2, 3, padding=1)
         nn.init.zeros_(self.exit.bias)
         nn.init.normal_(self.exit.weight, std=1e-3)
@@ -165,13 +191,14 @@ class ContextDecoder(nn.Module):
         for block in self.down:
             skips.append(block(skips[-1]))
         count = len(latent) // len(context)
-        context, *skips = (x.repeat_interleave(count, dim=0) for x in (context, *skips))
+        context, *skips = (_repeat(x, count) for x in (context, *skips))
         x = self.expand(steering).unflatten(1, (-1, self.rows, self.columns))
         x = self.bottom(torch.cat([x, skips.pop()], dim=1))
         for level, (narrow, block, steer) in enumerate(zip(self.narrow, self.up, self.steer, strict=True)):
             x = functional.interpolate(narrow(x), scale_factor=2.0, mode="nearest")
             scale, shift = steer(steering)[..., None, None].chunk(2, dim=1)
-            x = block(torch.cat([x, skips.pop()], dim=1)) * (1.0 + scale) + shift
+            seen = [x, skips.pop()] if skips[1:] or self.spots is None else [x, skips.pop(), self.spots(steering)]
+            x = block(torch.cat(seen, dim=1)) * (1.0 + scale) + shift
             if level < len(self.refine):
                 x = x + self.refine[level](x)
         return tone.repeat(count).give(self._compose(self.exit(x), context))
@@ -183,10 +210,15 @@ class ContextDecoder(nn.Module):
         return mask * warp(context, flow) + (1.0 - mask) * new
 
 
+def _repeat(x: Float[Tensor, "b *rest"], count: int) -> Float[Tensor, "n *rest"]:
+    """Each row `count` times in a row. (Unlike `repeat_interleave` it can be exported for any number of rows.)"""
+    return x[:, None].expand(-1, count, *x.shape[1:]).flatten(0, 1)
+
+
 def warp(frames: Float[Tensor, "n c h w"], flow: Float[Tensor, "n 2 h w"]) -> Float[Tensor, "n c h w"]:
     """The pictures with pixel (y, x) taken from (y, x) + flow, flow in units of half the picture (x first)."""
-    identity = torch.eye(2, 3, device=frames.device, dtype=frames.dtype).expand(len(frames), 2, 3)
-    grid = functional.affine_grid(identity, list(frames.shape), align_corners=False) + flow.movedim(1, -1)
+    identity = torch.eye(2, 3, device=frames.device, dtype=frames.dtype)[None]
+    grid = functional.affine_grid(identity, [1, *frames.shape[1:]], align_corners=False) + flow.movedim(1, -1)
     return functional.grid_sample(frames, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
@@ -208,9 +240,7 @@ class Mixture:
         """The mean of the mixture."""
         return (self.log_weight.exp() * self.mean).sum(-1)
 
-    def sample(
-        self, temperature: float, uniform: Float[Tensor, "*lead z"], normal: Float[Tensor, "*lead z"]
-    ) -> Float[Tensor, "*lead z"]:
+    def sample(self, temperature: float, uniform: Float[Tensor, "*lead z"], normal: Float[Tensor, "*lead z"]) -> Float[Tensor, "*lead z"]:
         """A draw at temperature tau: weights softened by 1 / tau, scales multiplied by sqrt(tau). tau = 0: `expected`.
 
         `uniform` in [0, 1) picks the component, standard `normal` the point.

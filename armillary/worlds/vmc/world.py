@@ -1,5 +1,6 @@
 """V and M as a World: what the robot will see if it moves so."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import gymnasium
@@ -13,6 +14,7 @@ from armillary.core import (
     Embeds,
     Loss,
     Phase,
+    Portable,
     Prompt,
     Renders,
     Rewards,
@@ -42,7 +44,9 @@ class ModelConfig:
     `vision_share`, `memory_share` of the steps train V alone and M alone on V's latents, as published; what is left trains
     both through whole dreams of `dream_steps` steps from up to `context_steps` real frames. Drawing costs most, so only
     `frames_per_window` frames of each window are drawn. `other_looks` is the probability that a training window is shown in
-    another look (texture, shift). `members` whole V-M-Cs are trained side by side, and their pictures averaged (ensemble.py).
+    another look (texture, shift). `changed_weight` is how much more the pixels count that are no longer as in the last real frame:
+    where little moves, all else drowns it. `spots` soft discs, placed by the latent, tell the context decoder where small things are.
+    `members` whole V-M-Cs are trained side by side, and their pictures averaged (ensemble.py).
     """
 
     members: int = 2
@@ -58,6 +62,8 @@ class ModelConfig:
     vision_share: float = 0.05
     memory_share: float = 0.0
     other_looks: float = 0.2
+    changed_weight: float = 0.0
+    spots: int = 0
     batch_size: int = 16
     vision_batch_size: int = 16
     learning_rate: float = 1e-3
@@ -71,6 +77,10 @@ class ModelConfig:
             raise ValueError(f"model.predicts must be change or latent, received {self.predicts!r}")
         if self.temperature < 0:
             raise ValueError(f"model.temperature must be >= 0, received {self.temperature}")
+        if self.spots < 0:
+            raise ValueError(f"model.spots must be >= 0, received {self.spots}")
+        if self.changed_weight < 0:
+            raise ValueError(f"model.changed_weight must be >= 0, received {self.changed_weight}")
         if not 0 <= self.vision_share + self.memory_share <= 1 or min(self.vision_share, self.memory_share) < 0:
             raise ValueError(
                 f"model.vision_share and model.memory_share must be >= 0 and sum to at most 1, "
@@ -88,7 +98,7 @@ class VmcState(State):
     context: Float[Tensor, "b 3 h w"]
 
 
-class VmcWorld(nn.Module, World[VmcState], Renders, Embeds, Rewards, Trainable):
+class VmcWorld(nn.Module, World[VmcState], Renders, Embeds, Rewards, Portable, Trainable):
     """World Models (arXiv:1803.10122): V sees, M remembers and foresees. C, the controller, acts on `embed`."""
 
     def __init__(self, config: ModelConfig, shape: DataShape):
@@ -97,7 +107,7 @@ class VmcWorld(nn.Module, World[VmcState], Renders, Embeds, Rewards, Trainable):
         sizes = {"height": shape.height, "width": shape.width, "latent_size": config.latent_size}
         self.vision_encoder = Encoder(**sizes, toneless=config.decoding == "context")
         if config.decoding == "context":
-            self.vision_decoder = ContextDecoder(**sizes, memory_size=config.hidden_size)
+            self.vision_decoder = ContextDecoder(**sizes, memory_size=config.hidden_size, spots=config.spots)
             # a latent drawn with unit variance says nothing at first: what moved is small, so begin nearly certain
             nn.init.constant_(self.vision_encoder.head.bias[config.latent_size :], FIRST_LOG_VARIANCE)
         else:
@@ -116,15 +126,22 @@ class VmcWorld(nn.Module, World[VmcState], Renders, Embeds, Rewards, Trainable):
     def start(self, prompt: Prompt, rng: Generator) -> VmcState:
         """From the last real frames (at least one; `context_steps` of them are best) and the actions between them."""
         require(prompt, "frames")
-        count, steps = prompt.frames.shape[:2]
+        steps = prompt.frames.shape[1]
         actions = self.standardise.between_frames(prompt, (3, *self.spec.observation_space.shape[:2]))
-        latent = self.vision_encoder(prompt.frames.flatten(0, 1)).mean.unflatten(0, (count, steps))
+        latent = self.vision_encoder(prompt.frames.flatten(0, 1)).mean.reshape(-1, steps, self.config.latent_size)
         hidden, cell = self.listen(latent[:, :-1], actions)
         return VmcState(latent=latent[:, -1], hidden=hidden, cell=cell, context=prompt.frames[:, -1])
 
     def step(self, state: VmcState, action: Float[Tensor, "b a"], rng: Generator) -> VmcState:
-        uniform, normal = draw_noise(state.latent.shape, rng)
-        return self.imagine(state, self.standardise.one_step(action, state.batch_size), uniform, normal)[0]
+        noise = self.draw(state.batch_size, rng)
+        return self.imagine(state, self.standardise.one_step(action, state.batch_size), *noise)[0]
+
+    def draw(self, batch_size: int, rng: Generator) -> tuple[Tensor, ...]:
+        """(uniform, normal), each `b z`."""
+        return draw_noise((batch_size, self.config.latent_size), rng)
+
+    def advance(self, state: VmcState, action: Float[Tensor, "b a"], noise: Sequence[Tensor]) -> VmcState:
+        return self.imagine(state, self.standardise(action), *noise)[0]
 
     def observe(self, state: VmcState, action: Float[Tensor, "b a"], observation: Float[Tensor, "b 3 h w"], rng: Generator) -> VmcState:
         """M keeps what it remembers, V looks again, and the context becomes what was seen."""
@@ -141,7 +158,7 @@ class VmcWorld(nn.Module, World[VmcState], Renders, Embeds, Rewards, Trainable):
     def reward(self, state: VmcState) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
         """Trained on recordings without rewards: 0, and that it goes on."""
         if not self.knows_outcomes:
-            return state.hidden.new_zeros(len(state.hidden)), state.hidden.new_ones(len(state.hidden))
+            return torch.zeros_like(state.hidden[:, 0]), torch.ones_like(state.hidden[:, 0])
         return self.memory.reward(state.hidden)[:, 0], torch.sigmoid(-self.memory.done(state.hidden)[:, 0])
 
     def imagine(
@@ -186,7 +203,8 @@ class VmcWorld(nn.Module, World[VmcState], Renders, Embeds, Rewards, Trainable):
             return losses.published_vision_loss(self.vision_encoder, self.vision_decoder, self._look(chosen, rng), rng)
         context = frames[:, self.config.context_steps - 1 : self.config.context_steps]
         seen = self._look(torch.cat([context, chosen], dim=1), rng)
-        return losses.context_vision_loss(self.vision_encoder, self.vision_decoder, seen[:, 1:], seen[:, 0], rng)
+        parts = (self.vision_encoder, self.vision_decoder)
+        return losses.context_vision_loss(*parts, seen[:, 1:], seen[:, 0], rng, self.config.changed_weight)
 
     def _memory_loss(self, batch: Batch, rng: Generator) -> Loss:
         """M foresees each next latent from the real ones (A.2); latents are drawn from V, so that M cannot overfit to points."""
@@ -224,7 +242,7 @@ class VmcWorld(nn.Module, World[VmcState], Renders, Embeds, Rewards, Trainable):
         before = losses.take(torch.cat([state.latent[:, None], latents[:, :-1]], dim=1), chosen)
         density = self.memory.mixture(losses.take(hidden, chosen).detach(), before.detach())
         parts = {
-            "pixels": losses.PIXEL_WEIGHT * (drawn - pictures).square().mean(),
+            "pixels": losses.pixel_loss(drawn, pictures, state.context, self.config.changed_weight),
             "spread": losses.spread_loss(density, seen),
         }
         # the heads read what M knows; were they to shape it, rewards would drown the pixels and the actions be ignored
@@ -253,7 +271,7 @@ class VmcWorld(nn.Module, World[VmcState], Renders, Embeds, Rewards, Trainable):
 
     def listen(self, latents: Float[Tensor, "b t z"], actions: Float[Tensor, "b t a"]) -> tuple[Tensor, Tensor]:
         """M's (hidden, cell) after real latents and the standardised actions taken there."""
-        hidden = latents.new_zeros(len(latents), self.config.hidden_size)
+        hidden = latents.new_zeros(latents.shape[0], self.config.hidden_size)
         carry = (hidden, torch.zeros_like(hidden))
         for t in range(latents.shape[1]):
             carry, _ = self.memory(latents[:, t], actions[:, t], carry)

@@ -6,6 +6,7 @@ import torch
 
 from armillary.core import ConfigError, Prompt, seeded, to_model
 from armillary.worlds.catalog import SMALL, build_small
+from armillary.worlds.small.policies import Sticky
 from armillary.worlds.small.record import CAMERA, DEMO_WORLD, EPISODES_AT_ONCE, record_episodes
 
 
@@ -86,6 +87,14 @@ def test_in_the_demo_world_the_block_is_moved_too():
 def test_more_episodes_than_fit_one_batch_are_all_different():
     episodes = record_episodes("two-rooms", num_episodes=EPISODES_AT_ONCE + 2, num_steps=3, size=16)
     assert len({e.content_hash for e in episodes}) == EPISODES_AT_ONCE + 2
+
+
+def test_a_policy_of_ones_own_and_the_worlds_options():
+    right = Sticky(weights=(0.0, 0.0, 1.0, 0.0, 0.0, 0.0))
+    told = {"num_episodes": 1, "num_steps": 40, "size": 16, "policy": right, "layout": {"level": 2}}
+    short, long = (record_episodes("platformer", **told, options={"columns": columns})[0] for columns in (8, 32))
+    assert (short.actions.argmax(axis=1) == 2).all()
+    assert short.state[:, 0].max() < 8.0 < long.state[:, 0].max()
 
 
 def test_themes_and_factors_are_passed_on():
