@@ -10,13 +10,13 @@ seed is one round; intervals are bootstraps over rounds. The machine must be oth
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import nn
 
-from armillary.core import Prompt, World, bootstrap, seeded
+from armillary.core import Prompt, World, seeded
 from armillary.data.shape import DataShape
 from armillary.serve.backends import on_backend
 from armillary.serve.bundled_world import load_bundled
@@ -107,21 +107,10 @@ def measure(quick: bool) -> dict[str, dict[str, float]]:
     return found
 
 
-def rows_of(measured: Sequence[Mapping[str, Mapping[str, float]]]) -> list[dict]:
-    """One row for each number, over rounds."""
-    found = []
-    for who, numbers in measured[0].items():
-        for key in numbers:
-            metric, unit = METRICS[key]
-            estimate = bootstrap([one[who][key] for one in measured])
-            found.append(rows.row(NAME, who, metric, estimate, seeds=len(measured), unit=unit, digits=2))
-    return found
-
-
 def main() -> None:
     """Print the rows."""
     torch.set_num_threads(os.cpu_count() or 1)
-    rows.run_speed(NAME, __doc__ or "", lambda seeds, quick: rows_of([measure(quick) for _ in range(seeds)]))
+    rows.run_speed(NAME, __doc__ or "", lambda seeds, quick: rows.of_rounds(NAME, METRICS, [measure(quick) for _ in range(seeds)]))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from armillary.core import Estimate
+from armillary.core import Estimate, bootstrap
 from armillary.core.storage import read_json, write_json
 from armillary.train.environment import describe_environment, hardware
 
@@ -34,6 +34,19 @@ def row(name: str, subject: str, metric: str, estimate: Estimate, *, seeds: int,
     """One measured number. `subject` is who was measured (trivial baselines too); `n` counts the independent units behind it."""
     numbers = {key: round(getattr(estimate, key), digits) for key in ("value", "low", "high")}
     return {"name": name, "subject": subject, "metric": metric, **numbers, "n": estimate.n, "seeds": seeds, "unit": unit}
+
+
+def of_rounds(
+    name: str, metrics: Mapping[str, tuple[str, str]], measured: Sequence[Mapping[str, Mapping[str, float]]], *, digits: int = 2
+) -> list[dict]:
+    """One row for each number of each subject, over rounds; `metrics` are (what a row calls it, unit) by key."""
+    found = []
+    for who, numbers in measured[0].items():
+        for key in numbers:
+            metric, unit = metrics[key]
+            estimate = bootstrap([one[who][key] for one in measured])
+            found.append(row(name, who, metric, estimate, seeds=len(measured), unit=unit, digits=digits))
+    return found
 
 
 @contextmanager

@@ -29,7 +29,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
-from armillary.core import Action, Prompt, Renders, State, World, WorldSpec, bootstrap, seeded
+from armillary.core import Action, Prompt, Renders, State, World, WorldSpec, seeded
 from armillary.data.shape import DataShape
 from armillary.serve.client import Shown, knock, playing
 from armillary.serve.controls import controls_of
@@ -207,17 +207,6 @@ METRICS = {
 }
 
 
-def rows_of(measured: list[dict[str, dict[str, float]]]) -> list[dict]:
-    """One row for each number, over rounds."""
-    found = []
-    for who, numbers in measured[0].items():
-        for key in numbers:
-            metric, unit = METRICS[key]
-            estimate = bootstrap([one[who][key] for one in measured])
-            found.append(rows.row(NAME, who, metric, estimate, seeds=len(measured), unit=unit, digits=2))
-    return found
-
-
 def main() -> None:
     """Print the rows, or be the people of a load."""
     parser = rows.parser(f"benchmarks.{NAME}", (__doc__ or "").splitlines()[0])
@@ -231,7 +220,7 @@ def main() -> None:
     with rows.timed() as wall:
         measured = [measure(seed, quick=options.quick, minutes=options.minutes) for seed in range(1 if options.quick else options.seeds)]
     command = f"python -m benchmarks.{NAME}" + (f" --minutes {options.minutes:g}" if options.minutes else "")
-    rows.publish(NAME, rows_of(measured), options, command=command, wall_s=wall["s"])
+    rows.publish(NAME, rows.of_rounds(NAME, METRICS, measured), options, command=command, wall_s=wall["s"])
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ import math
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn import functional
 
+from armillary.nn.normed_attention import NormedAttention
 from armillary.nn.rms_norm import RmsNorm
 from armillary.nn.rope3d import RotaryTable
 from armillary.nn.swiglu import SwiGlu
@@ -58,18 +58,8 @@ class Recall:
         return torch.stack([self.unturned[:, :, place], self.values[:, :, place]], dim=2).flatten(-2)
 
 
-class CausalAttention(nn.Module):
-    """Self-attention whose queries and keys have a root mean square of one, times a learned scale, in every head."""
-
-    def __init__(self, width: int, heads: int):
-        super().__init__()
-        if width % heads:
-            raise ValueError(f"the width must be a multiple of the number of heads, received {width} and {heads}")
-        self.heads = heads
-        self.queries_keys_values = nn.Linear(width, 3 * width, bias=False)
-        self.query_norm = RmsNorm(width // heads)
-        self.key_norm = RmsNorm(width // heads)
-        self.join = nn.Linear(width, width, bias=False)
+class CausalAttention(NormedAttention):
+    """Of tokens to themselves and what came before, turned to their positions."""
 
     def forward(
         self,
@@ -79,20 +69,12 @@ class CausalAttention(nn.Module):
         recall: Recall | None = None,
         layer: int = 0,
     ) -> Float[Tensor, "b n w"]:
-        query_BNHD, key_BNHD, value_BNHD = self.queries_keys_values(tokens).unflatten(-1, (3, self.heads, -1)).unbind(2)
-        query_BNHD, key_BNHD = self.query_norm(query_BNHD), self.key_norm(key_BNHD)
+        query_BNHD, key_BNHD, value_BNHD = self.ask(tokens)
         query_BNHD, turned_BNHD = rotary.rotate(query_BNHD), rotary.rotate(key_BNHD)
         if recall is not None:
             turned_BNHD, value_BNHD = recall.add(layer, (turned_BNHD, key_BNHD), value_BNHD)
         alone = tokens.shape[1] == turned_BNHD.shape[1]  # nothing before these tokens
-        seen_BHND = functional.scaled_dot_product_attention(
-            query_BNHD.transpose(1, 2),
-            turned_BNHD.transpose(1, 2),
-            value_BNHD.transpose(1, 2),
-            attn_mask=allowed,
-            is_causal=allowed is None and alone and tokens.shape[1] > 1,
-        )
-        return self.join(seen_BHND.transpose(1, 2).flatten(-2))
+        return self.look(query_BNHD, turned_BNHD, value_BNHD, allowed, causal=allowed is None and alone and tokens.shape[1] > 1)
 
 
 class CausalBlock(nn.Module):

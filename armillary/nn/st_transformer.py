@@ -15,41 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from armillary.nn.causal_transformer import INITIAL_STD, hidden_size
+from armillary.nn.normed_attention import NormedAttention
 from armillary.nn.rms_norm import RmsNorm
 from armillary.nn.rope3d import RotaryTable, rotary_table
 from armillary.nn.swiglu import SwiGlu
 
 KeysValues = tuple[Tensor, Tensor]
-
-
-class NormedAttention(nn.Module):
-    """Attention whose queries and keys have a root mean square of one, times a learned scale, in every head."""
-
-    def __init__(self, width: int, heads: int):
-        super().__init__()
-        if width % heads:
-            raise ValueError(f"the width must be a multiple of the number of heads, received {width} and {heads}")
-        self.heads = heads
-        self.queries_keys_values = nn.Linear(width, 3 * width, bias=False)
-        self.query_norm = RmsNorm(width // heads)
-        self.key_norm = RmsNorm(width // heads)
-        self.join = nn.Linear(width, width, bias=False)
-
-    def ask(self, tokens: Float[Tensor, "b n w"]) -> tuple[Float[Tensor, "b n h d"], Float[Tensor, "b n h d"], Float[Tensor, "b n h d"]]:
-        """Queries, keys and values, none of them turned."""
-        query_BNHD, key_BNHD, value_BNHD = self.queries_keys_values(tokens).unflatten(-1, (3, self.heads, -1)).unbind(2)
-        return self.query_norm(query_BNHD), self.key_norm(key_BNHD), value_BNHD
-
-    def look(
-        self,
-        query: Float[Tensor, "b n h d"],
-        key: Float[Tensor, "b m h d"],
-        value: Float[Tensor, "b m h d"],
-        allowed: Bool[Tensor, "#b 1 n m"] | None = None,
-    ) -> Float[Tensor, "b n w"]:
-        """What is seen, joined over the heads."""
-        seen_BHND = functional.scaled_dot_product_attention(*(one.transpose(1, 2) for one in (query, key, value)), attn_mask=allowed)
-        return self.join(seen_BHND.transpose(1, 2).flatten(-2))
 
 
 class STBlock(nn.Module):
