@@ -127,11 +127,17 @@ def test_a_header_that_claims_a_small_picture_does_not_smuggle_a_large_one(tmp_p
         decode_video(path, limits=VideoLimits(pixels=500_000))
 
 
-def test_memory_is_capped_by_the_kernel(dull):
+@pytest.mark.parametrize("decoded_before", [False, True])
+def test_memory_is_capped_by_the_kernel(tmp_path, decoded_before):
+    """A child keeps nothing of what it decoded before that a later file could use to pass its cap."""
+    path = tmp_path / "wide.mp4"
+    write(path, "libx264", [np.zeros((3200, 3200, 3), dtype=np.uint8)] * 6, options={"preset": "ultrafast"})
+    if decoded_before:
+        assert len(decode_video(path)) == len(decode_video(path)) == 6
     # Where an allocation of FFmpeg's own fails, it says that the data are invalid: refused all the same.
     with pytest.raises(VideoError, match=r"bytes of memory|crashed|decoding failed"):
-        decode_video(dull, limits=VideoLimits(memory_bytes=150 << 20))
-    assert probe_video(dull).frames == 300
+        decode_video(path, limits=VideoLimits(memory_bytes=150 << 20))
+    assert probe_video(path).frames == 6
 
 
 def test_processor_time_is_capped_by_the_kernel(tmp_path):

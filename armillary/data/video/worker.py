@@ -23,6 +23,8 @@ from armillary.data.video.limits import VideoLimits
 _PIPE_BYTES = 1 << 20
 _HEADER_BYTES = 1 << 20
 _IDLE_CHILDREN = 4
+# Pictures go back to the kernel when they are freed: its limit on memory then holds for a child that did much before, too.
+_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "MALLOC_TRIM_THRESHOLD_": str(8 << 20)}
 _TRUST = "the file is hostile or badly damaged; record it again or remove its episode"
 
 
@@ -47,7 +49,7 @@ class _Child:
         root = str(Path(armillary.__file__).resolve().parents[1])
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
         kept["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-        kept |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        kept |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"} | _MALLOC
         self.owner = os.getpid()
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "armillary.data.video.child"],
