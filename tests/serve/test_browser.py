@@ -109,6 +109,22 @@ def test_keys_move_the_world(visit, running):
     wait_until(page, f"Number(document.getElementById('timeline').value) === {step}")
 
 
+def test_a_key_counts_before_the_page_was_told_that_the_world_stands_still(visit, running):
+    page = visit("about:blank")
+    late = []
+
+    def join(route) -> None:
+        server = route.connect_to_server()
+        server.on_message(lambda words: late.append(words) if '"status"' in str(words) else route.send(words))
+
+    page.route_web_socket("**/play", join)
+    page.goto(running.address)
+    page.wait_for_selector("#connection[data-state=connected]")
+    page.keyboard.down("d")
+    wait_for_step(page, 3)
+    assert late and not session(running).paused
+
+
 def test_bookmark_and_branch(visit, running):
     page = visit()
     page.keyboard.down("ArrowRight")

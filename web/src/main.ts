@@ -34,7 +34,7 @@ let before = 0;
 
 /** Steer every animation frame while something is held; sleep otherwise. `steered`: by the person, just now. */
 function wake(steered: boolean): void {
-  if (steered && status?.paused && !playedBefore && !status.problem) connection.order({ do: "play" });
+  if (steered && isPaused() && !playedBefore && !status?.problem) connection.order({ do: "play" });
   if (running) return;
   running = true;
   before = performance.now();
@@ -48,8 +48,13 @@ function steer(now: number): void {
   send(value);
   panel.update();
   running = has_gamepad || steering.active;
-  if (has_gamepad && steering.active && status?.paused && !playedBefore) connection.order({ do: "play" });
+  if (has_gamepad && steering.active && isPaused() && !playedBefore) connection.order({ do: "play" });
   if (running) requestAnimationFrame(steer);
+}
+
+/** Whether the world stands still, as it does between the welcome and the first that is told of it. */
+function isPaused(): boolean {
+  return status?.paused ?? true;
 }
 
 function send(value: Value): void {
@@ -75,6 +80,7 @@ function onState(next: State, why: string): void {
 
 function onWords(words: Words): void {
   if (words.kind === "welcome") {
+    if (status !== null) status = { ...status, paused: true }; // whoever was away finds it standing still
     sequence = 0;
     told = "";
     sentAt.clear();
@@ -113,7 +119,7 @@ function notice(words: string): void {
 }
 
 const COMMANDS: Record<string, () => void> = {
-  play: () => connection.order({ do: status?.paused ? "play" : "pause" }),
+  play: () => connection.order({ do: isPaused() ? "play" : "pause" }),
   forward: () => connection.order(step < Number(find<HTMLInputElement>("timeline").max) ? { do: "scrub", step: step + 1 } : { do: "step", count: 1 }),
   back: () => connection.order({ do: "scrub", step: Math.max(0, step - 1) }),
   again: () => connection.order({ do: "reset", seed: status?.seed ?? 0 }),
@@ -176,7 +182,7 @@ window.addEventListener("blur", () => {
 });
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) {
-    resume = status?.paused === false;
+    resume = !isPaused();
     if (resume) connection.order({ do: "pause" });
   } else if (resume) {
     connection.order({ do: "play" });
