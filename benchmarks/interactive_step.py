@@ -29,7 +29,7 @@ from benchmarks.serve_load import Load, measure_load
 
 NAME = "interactive_step"
 BACKENDS = ("eager", "onnx")
-TURN_S = 0.25
+TURN_S, WARM_S = 0.25, 1.0
 METRICS = {
     "fps": ("steps to JPEG", "1/s"),
     "processor_ms": ("processor time of a step", "ms"),
@@ -85,7 +85,7 @@ def step_speed(played: Sequence[Playable], seconds: float) -> list[dict[str, flo
     for turn in range(1 + max(1, round(seconds / TURN_S))):
         for number, one in enumerate(played):
             wall, processor, count = time.perf_counter(), time.process_time(), 0
-            while count < 2 or time.perf_counter() - wall < TURN_S:
+            while count < 2 or time.perf_counter() - wall < (TURN_S if turn else WARM_S):
                 places[number] = one.step(places[number], [one.controls.neutral], seeded(count))
                 encode_picture(one.show(places[number])[WORLD][0])
                 count += 1
@@ -101,8 +101,8 @@ def measure(quick: bool) -> dict[str, dict[str, float]]:
     found = {}
     for name, world in worlds().items():
         played = [playable(name, on_backend(world, backend, name)) for backend in BACKENDS]
-        for backend, one, speed in zip(BACKENDS, played, step_speed(played, 0.25 if quick else 5.0), strict=True):
-            load = Load(people=1, stalled=0, seconds=1.0 if quick else 30.0)
+        for backend, one, speed in zip(BACKENDS, played, step_speed(played, 0.25 if quick else 3.0), strict=True):
+            load = Load(people=1, stalled=0, seconds=1.0 if quick else 15.0)
             found[f"{name}, {backend}"] = speed | {"latency_ms": measure_load(one, load)["latency_ms"]}
     return found
 

@@ -11,11 +11,11 @@ import traceback
 from collections.abc import Sequence
 
 import armillary
-from armillary.cli import cost, data, demo, distill, dream, evaluate, info, plan, play, resume, simulate, tokenize, train, twin
+from armillary.cli import cost, data, demo, distill, dream, evaluate, info, plan, play, publish, resume, simulate, tokenize, train, twin
 from armillary.cli.console import Console
 from armillary.cli.options import split_settings, unknown_words
 
-VERBS = (demo, play, data, train, resume, distill, evaluate, dream, plan, tokenize, twin, simulate, cost, info)
+VERBS = (demo, play, data, train, resume, distill, evaluate, dream, plan, publish, tokenize, twin, simulate, cost, info)
 WRONG_COMMAND, FAULT, INTERRUPTED = 2, 70, 130
 _CODES = {"ConfigError": WRONG_COMMAND, "DataError": 3, "CheckpointError": 4, "StorageError": 5, "InterruptedRun": INTERRUPTED}
 _EPILOG = """start here:  armillary demo                      a first world model, from nothing, in six minutes

@@ -8,15 +8,17 @@ from armillary.cli import options as shared
 from armillary.cli.console import Console
 
 _EPILOG = """WHAT is the folder of a run (vmc, diffusion, video-diffusion, autoregressive, genie), a small world (platformer, pusher,
-two-rooms, bouncing-balls), or a scene of a twin (tabletop, kitchen, rooms, road, dominoes ...). Without it platformer-dream: a learned
-world that comes with the package, and beside it the simulator that it learned from.
+two-rooms, bouncing-balls), a scene of a twin (tabletop, kitchen, rooms, road, dominoes ...), or a published run's folder or hub:OWNER/NAME.
+Without it platformer-dream: a learned world that comes with the package, and beside it the simulator that it learned from.
 The page answers to this machine and this browser only. Recordings go to --out as LeRobot episodes; nothing is written before the first."""
 
 
 def add(verbs) -> None:
     """Declare the verb."""
     parser = shared.new_verb(verbs, "play", run, "walk into a world in the browser, with keys, sliders, gamepad or touch", epilog=_EPILOG)
-    parser.add_argument("world", nargs="?", metavar="WHAT", help="a run's folder or a world's name (default: platformer-dream)")
+    parser.add_argument(
+        "world", nargs="?", metavar="WHAT", help="a run's folder, hub:OWNER/NAME or a world's name (default: platformer-dream)"
+    )
     parser.add_argument("--port", type=int, metavar="N", help="where the page is (default: 8642; if it is taken, the next that is free)")
     parser.add_argument("--no-browser", action="store_true", help="do not open the page")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="where it begins (default: 0)")

@@ -18,7 +18,7 @@ from armillary.evaluate.open_loop import evaluate_open_loop
 from armillary.evaluate.report import RunInfo, write_report
 from armillary.evaluate.result import OpenLoopResult, Protocol
 from armillary.evaluate.shift import SHIFTS, shift_episodes
-from armillary.studies.runs import HeldOut, LoadedRun, held_out, load_run
+from armillary.studies.runs import HeldOut, LoadedRun, held_out, load_run, run_folder
 from armillary.train.environment import describe_environment, hardware
 from armillary.train.run import RunFolder
 
@@ -121,7 +121,7 @@ def _trained_steps(loaded: LoadedRun) -> int:
 
 def judged_episodes(run: Path | str, data: Path | str | None = None) -> tuple[int, str]:
     """(how many episodes a run may be judged on, the dataset), without decoding or writing anything."""
-    folder = RunFolder.open(run)
+    folder = RunFolder.open(run_folder(run))
     data = str(data or folder.config["data_path"])
     split = Split.load(folder.path / "split.json")
     seen = {*split.train, *split.validation}

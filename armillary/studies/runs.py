@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 
 from armillary.core import CheckpointError, ConfigError, DataError, Episode, World
+from armillary.core.hub import HUB, fetch
 from armillary.core.settings import override
 from armillary.data import cache
 from armillary.studies.fit import FAMILIES, REFERENCE, read_settings, read_split
@@ -19,7 +20,12 @@ from armillary.train.run import RunFolder
 from armillary.worlds.catalog import RELEASED
 from armillary.worlds.cosmos.released import is_released
 
-HUB = "hub:"  # before a hub id, which could be a path otherwise
+# What is fetched of a published run (studies/publish.py), and what tells a released model. `*` would match folders too.
+PUBLISHED = (
+    *("config.json", "environment.json", "split.json", "reference.safetensors", "README.md", "model_index.json"),
+    *("beginnings.json", "beginnings.safetensors", "checkpoints/latest.json", "checkpoints/best.json"),
+    *("checkpoints/*-*/model.safetensors", "checkpoints/*-*/state.json"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +43,11 @@ class LoadedRun:
 
 
 def load_run(path: Path | str, which: str = "best") -> LoadedRun:
-    """The world (or policy) of a run folder, with its `best` or `latest` weights. CheckpointError when the folder is not whole."""
-    run = RunFolder.open(path)
+    """The world (or policy) of a run folder, or of a published one, hub:OWNER/NAME[@REVISION]; with its `best` or `latest` weights.
+
+    CheckpointError when the folder is not whole, or the hub does not give it.
+    """
+    run = RunFolder.open(run_folder(path))
     config, _, recorded = read_settings(run.config)
     return LoadedRun(
         path=run.path,
@@ -52,18 +61,25 @@ def load_run(path: Path | str, which: str = "best") -> LoadedRun:
     )
 
 
+def run_folder(path: Path | str) -> Path:
+    """Where a run is on this machine, once it was fetched where a hub has it."""
+    words = str(path)
+    return fetch(words.removeprefix(HUB), PUBLISHED, example="somebody/world") if words.startswith(HUB) else Path(path)
+
+
 def open_world(source: Path | str, which: str = "best", settings: Mapping[str, str] | None = None) -> World:
-    """The world of a run folder, or of a released model: a folder with `model_index.json`, or hub:OWNER/NAME[@REVISION].
+    """The world of a run folder, or of a released model: a folder with `model_index.json`; or hub:OWNER/NAME[@REVISION] of either.
 
     `settings` are a released model's, by name, in the words that a person types. CheckpointError for what is neither; ConfigError for a
     policy, for settings of a run (they are in it), or where a released model cannot be run here.
     """
-    if str(source).startswith(HUB) or is_released(source):
+    folder = run_folder(source)
+    if is_released(folder):
         module = importlib.import_module(RELEASED["cosmos"])
         return module.load(str(source).removeprefix(HUB), override(module.Config(), settings or {}))
     if settings:
         raise ConfigError(f"{source} is a run, whose settings are its own; received {', '.join(settings)}; leave them out")
-    loaded = load_run(source, which)
+    loaded = load_run(folder, which)
     if not isinstance(loaded.world, World):
         raise ConfigError(f"{source} holds no world but {loaded.family}; give the run of a world")
     return loaded.world

@@ -138,7 +138,7 @@ def _acquire(path: Path, *, must: bool) -> int | None:
     """Take the lock of a run; the kernel gives it back when the process dies, however it dies."""
     with storage_errors(path):
         try:
-            descriptor = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(path / _LOCK, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if must else 0), 0o644)
         except OSError:
             if must:
                 raise

@@ -9,6 +9,7 @@ from pathlib import Path
 import safetensors
 
 from armillary.core import CheckpointError, DataError
+from armillary.core.hub import fetch
 from armillary.core.storage import read_json
 from armillary.worlds.cosmos.config import KINDS, CosmosConfig, Kind
 
@@ -19,7 +20,6 @@ WEIGHTS = {
     "vae": "diffusion_pytorch_model.safetensors",
     "text_encoder": "model.safetensors",
 }
-_HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([A-Za-z0-9][\w./-]*))?")
 _SHARD = re.compile(r"[A-Za-z0-9_][\w.-]*\.safetensors")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 _DOWNLOADED = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
@@ -62,7 +62,9 @@ def open_release(source: Path | str) -> Release:
 
     CheckpointError when there is none, when it is another kind of model, or when a part is missing or pickled.
     """
-    folder = Path(source) if Path(source).is_dir() else _download(str(source))
+    parts = sorted({part for kind in KINDS.values() for part in kind.parts})
+    wanted = [INDEX, *(f"{part}/{name}" for part in parts for name in _DOWNLOADED)]
+    folder = Path(source) if Path(source).is_dir() else fetch(str(source), wanted, example="nvidia/Cosmos-Predict2-2B-Video2World")
     index = _read(folder / INDEX, f"a released model has {INDEX} and a folder for each part")
     name = index.get("_class_name")
     if name not in KINDS:
@@ -126,23 +128,3 @@ def _count(path: Path) -> int:
             return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     except (OSError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path} is damaged: {error}; download it again") from error
-
-
-def _download(source: str) -> Path:
-    found = _HUB_ID.fullmatch(source)
-    if found is None:
-        raise CheckpointError(f"{source!r} is neither a folder nor a hub id such as nvidia/Cosmos-Predict2-2B-Video2World")
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise CheckpointError(f"{source} is no folder, and fetching it needs `pip install huggingface-hub`") from error
-    parts = sorted({part for kind in KINDS.values() for part in kind.parts})
-    wanted = [INDEX, *(f"{part}/{name}" for part in parts for name in _DOWNLOADED)]
-    try:
-        return Path(snapshot_download(found[1], revision=found[2], allow_patterns=wanted))
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(
-            f"{source} is no folder here and could not be fetched from the hub ({reason}); check the name, the connection and whether "
-            f"its licence was accepted there (`hf auth login`), or download it elsewhere and give its folder"
-        ) from error

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from armillary.core import CheckpointError, ConfigError, DataError, WorldError
+from armillary.core.hub import fetch
 from armillary.core.storage import folder_written_whole, read_json, write_json
 from armillary.train.checkpoint import read_tensors, write_tensors
 from armillary.train.tensors import write_weights
@@ -16,7 +17,6 @@ from armillary.worlds.jepa.vit import VisionTransformer, check_picture
 from armillary.worlds.jepa.vjepa2 import Sizes, VJepa2
 
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _SHARD = re.compile(r"[A-Za-z0-9_][\w.-]*\.safetensors")
 _IGNORED = ("pooler.", "classifier.")  # heads of a fine-tuned classifier
 
@@ -104,7 +104,8 @@ def open_release(source: Path | str) -> Release:
 
     Raises CheckpointError when there is none, or when it is another kind of model.
     """
-    folder = Path(source) if Path(source).is_dir() else _download(str(source))
+    wanted = ("config.json", "*.safetensors", _INDEX)
+    folder = Path(source) if Path(source).is_dir() else fetch(str(source), wanted, example="facebook/vjepa2-vitl-fpc64-256")
     path = folder / "config.json"
     try:
         config = read_json(path)
@@ -225,20 +226,3 @@ def _to_theirs(ours: dict[str, Tensor], sizes: Sizes) -> dict[str, Tensor]:
             found |= {f"{name}.{part}.{kind}": tensor for part, tensor in zip(_SEPARATE, separate, strict=True)}
     assert not ours, f"not written: {sorted(ours)}"
     return {name: tensor.contiguous().clone() for name, tensor in found.items()}
-
-
-def _download(source: str) -> Path:
-    if not _HUB_ID.fullmatch(source):
-        raise CheckpointError(f"{source!r} is neither a folder nor a hub id such as facebook/vjepa2-vitl-fpc64-256")
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise CheckpointError(f"{source} is no folder, and fetching it needs `pip install huggingface-hub`") from error
-    try:
-        return Path(snapshot_download(source, allow_patterns=["config.json", "*.safetensors", _INDEX]))
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(
-            f"{source} is no folder here and could not be fetched from the hub ({reason}); check the name and the connection, "
-            f"or download config.json and {_WEIGHTS} elsewhere and give their folder"
-        ) from error
