@@ -1,7 +1,7 @@
 """BridgeData from the RLDS file beside the repository: episodes of a WidowX arm, ten pictures each, five a second, 64 x 64 pixels."""
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +16,21 @@ FPS, SIDE = 5.0, 64
 FOLDER = "bridge_widowx_rlds/bridge_dataset/1.0.0"
 CAMERA = "observation.images.view"
 CAMERAS = 4
+SEEN_BY = (CAMERA, *(f"{CAMERA}_{number}" for number in range(1, CAMERAS)))
 BLACK = 16
 MOST_PIXELS = 2**20
 
 Pictures = UInt8[np.ndarray, "t h w 3"]
 
 
-def bridge_episodes(path: Path) -> Iterator[Episode]:
-    """Each episode of a file as the first camera saw it. The action of a step leads to the next step's picture."""
+def bridge_episodes(path: Path, cameras: Sequence[str] = (CAMERA,)) -> Iterator[Episode]:
+    """Each episode of a file as some cameras (of SEEN_BY) saw it. The action of a step leads to the next step's picture."""
     for number, record in enumerate(read_examples(path)):
-        frames = _pictures(record, 0, path)
-        actions, state = (np.asarray(record[f"steps/{name}"]).reshape(len(frames), -1) for name in ("action", "observation/state"))
+        frames = {camera: _pictures(record, SEEN_BY.index(camera), path) for camera in cameras}
+        steps = len(frames[cameras[0]])
+        actions, state = (np.asarray(record[f"steps/{name}"]).reshape(steps, -1) for name in ("action", "observation/state"))
         task = record["steps/language_instruction"][0].decode()
-        yield Episode(frames={CAMERA: frames}, actions=actions, state=state, seconds_per_step=1.0 / FPS, task=task, index=number)
+        yield Episode(frames=frames, actions=actions, state=state, seconds_per_step=1.0 / FPS, task=task, index=number)
 
 
 def bridge_videos(path: Path) -> Iterator[Pictures]:

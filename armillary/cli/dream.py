@@ -10,6 +10,8 @@ DATASET:EPISODE@SECONDS, a recorded moment (EPISODE -1: the last): then --action
 and what really happened is shown beside the dream.
 FILE is .npy, .csv or .json, one action a row, as they were recorded (same size, same rate). A video-diffusion world also dreams without
 one (--seconds says how long): after a picture or a video, or of a text alone.
+A run of several cameras draws them all, side by side. --cameras NAME,NAME says which of them PROMPT shows; what the others see is drawn
+too. Pictures or videos of several cameras are FILE,FILE.
 OUT holds dream.mp4 (to look at), seed-N.mp4 (the bare pictures of each sample), strip.png, and provenance.json."""
 
 
@@ -18,6 +20,7 @@ def add(verbs) -> None:
     parser = shared.new_verb(verbs, "dream", run, "let a trained world dream on from a picture, a video or a recording", epilog=_EPILOG)
     parser.add_argument("run_folder", metavar="RUN", help="the folder that train --out made, of a world that draws pictures")
     parser.add_argument("--prompt", required=True, metavar="PROMPT", help="what it begins with, see below")
+    parser.add_argument("--cameras", metavar="NAMES", help="of a run of several, those that PROMPT shows (default: see below)")
     parser.add_argument("--actions", metavar="FILE", help="what is done in the dream, see below")
     parser.add_argument("--actions-fps", type=float, metavar="F", help="rows of FILE a second (default: as in the run's recordings)")
     parser.add_argument("--seconds", type=float, metavar="S", help="how long (default: as long as there are actions)")
@@ -38,6 +41,7 @@ def run(options: Namespace, console: Console) -> int:
         run=options.run_folder,
         prompt=options.prompt,
         out=options.out,
+        cameras=tuple(name for name in (options.cameras or "").split(",") if name),
         actions=options.actions,
         actions_fps=options.actions_fps,
         seconds=options.seconds,

@@ -8,6 +8,7 @@ from armillary.cli.console import Console, clock
 _EPILOG = f"""{shared.FAMILIES}
 Every setting of the family can be given as --group.name VALUE: --train.steps 500 --model.latent-size 64
 --data.camera observation.images.wrist. `armillary train vmc --data PATH --out RUN --dry-run` lists them all.
+Several cameras, side by side: --data.cameras NAME,NAME
 From the weights of another run, for another robot:
 armillary train diffusion --data PATH --out RUN --init OTHER_RUN --lora 8
 A policy on a world's latents names that world's run: armillary train inverse-dynamics --data PATH --out RUN --model.world WORLD_RUN

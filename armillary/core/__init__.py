@@ -23,6 +23,7 @@ from armillary.core.state import State, concatenate
 from armillary.core.text import to_bytes, to_texts
 from armillary.core.world import (
     Action,
+    CompletesViews,
     Embeds,
     ForetellsCodes,
     Imagines,
@@ -45,6 +46,7 @@ __all__ = [
     "ArmillaryError",
     "Batch",
     "CheckpointError",
+    "CompletesViews",
     "ConfigError",
     "DataError",
     "Embeds",

@@ -46,7 +46,8 @@ class WorldSpec:
 class Prompt:
     """What a world starts from. A world names in its spec which of these it needs; the rest is ignored.
 
-    `frames` are the last `t` pictures really seen; `actions` the `t - 1` actions between them.
+    `frames` are the last `t` pictures really seen; `actions` the `t - 1` actions between them. A world of several cameras has them side
+    by side; `cameras` names those that `frames` shows, in their order there (None: all of them), where the world draws the others itself.
     `layout` picks a world's own variants (theme, physics), its keys being the world's.
     """
 
@@ -56,6 +57,7 @@ class Prompt:
     state: Float[Tensor, "b s"] | None = None
     text: Sequence[str] | None = None
     layout: Mapping[str, object] | None = None
+    cameras: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,16 @@ class Imagines(ABC):
         self, prompt: Prompt, rng: Generator, *, actions: Float[Tensor, "b n a"] | None = None, steps: int | None = None
     ) -> Float[Tensor, "b n 3 h w"]:
         """What follows the prompt, in [0, 1], frames given not repeated: as many as actions, or `steps`, or as the world does at once."""
+
+
+class CompletesViews(ABC):
+    """A world of several cameras that begins from what some of them saw (`Prompt.cameras`), and draws what the others did."""
+
+    cameras: tuple[str, ...]  # in the order in which they stand side by side; empty where there is one
+
+    @abstractmethod
+    def see_from_all(self, prompt: Prompt, rng: Generator) -> Float[Tensor, "b t 3 h w"]:
+        """What all cameras saw at the moments of the prompt's frames, side by side. What was given comes back as it is."""
 
 
 class Embeds(ABC):

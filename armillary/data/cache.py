@@ -1,5 +1,6 @@
 """The frame cache: every episode's pictures decoded and shrunk once, then read as memory-mapped uint8.
 
+Several cameras may be asked for at once; their pictures are kept side by side, as if one camera had taken them.
 One file an episode, `ROOT/<camera>-<height>x<width>-v<version>/<content hash>.npy`. A file appears in one move when it is
 whole, so a killed build keeps what it had, and of two builders at once the later move replaces the same bytes.
 """
@@ -7,10 +8,11 @@ whole, so a killed build keeps what it had, and of two builders at once the late
 import errno
 import fcntl
 import hashlib
+import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -56,7 +58,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class FrameCache:
-    """The episodes of a dataset with one camera's pictures at one size, at the recorded rate.
+    """The episodes of a dataset with one camera's pictures at one size (or those of several side by side), at the recorded rate.
 
     `episodes[i].frames[camera]` is a read-only memory map `t h w c`. `quarantined` holds the episodes that could not be
     decoded, `built` counts those that this call had to decode.
@@ -73,7 +75,7 @@ class FrameCache:
 def open_cache(
     dataset: Recordings,
     *,
-    camera: str,
+    camera: str | tuple[str, ...],
     size: tuple[int, int],
     root: Path | str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
@@ -82,14 +84,18 @@ def open_cache(
 ) -> FrameCache:
     """Decode what is not cached yet, with `workers` decode children (default: one a processor), and map the rest.
 
-    Raises ConfigError for an unknown camera, StorageError when the disk is full, DataError when nothing could be decoded.
+    Several cameras, each of this `size`, are one camera of the name `side_by_side` gives them. An episode that one of them lacks is
+    quarantined. Raises ConfigError for an unknown camera, StorageError when the disk is full, DataError when nothing could be decoded.
     """
-    if camera not in dataset.info.camera_keys:
-        raise ConfigError(f"there is no camera {camera!r} in this dataset; it has {', '.join(dataset.info.camera_keys) or 'none'}")
+    cameras = (camera,) if isinstance(camera, str) else camera
+    for name in cameras:
+        if name not in dataset.info.camera_keys:
+            raise ConfigError(f"there is no camera {name!r} in this dataset; it has {', '.join(dataset.info.camera_keys) or 'none'}")
+    camera = side_by_side(cameras)
     if min(size) < 1:
         raise ConfigError(f"size must be (height, width) of at least 1 pixel, received {size}")
     folder = (Path(root) if root is not None else cache_folder() / "frames") / _folder_name(camera, size)
-    builder = _Builder(dataset, camera, size, folder, limits or VideoLimits())
+    builder = _Builder(dataset, cameras, size, folder, limits or VideoLimits())
     missing = [record for record in dataset.episodes if builder.mapped(record) is None]
     refused = builder.build(missing, workers or len(os.sched_getaffinity(0)), on_progress or (lambda progress: None))
     episodes = tuple(builder.episode(record) for record in dataset.episodes if record.index not in refused)
@@ -100,11 +106,26 @@ def open_cache(
     return FrameCache(folder, camera, size, episodes, quarantined, built=len(missing) - len(refused))
 
 
+def side_by_side(cameras: Sequence[str]) -> str:
+    """The name of the camera that several are whose pictures stand side by side; of one its own.
+
+    >>> side_by_side(["left", "right"])
+    'left,right'
+    """
+    return ",".join(cameras)
+
+
+def cameras_beside(camera: str) -> tuple[str, ...]:
+    """The cameras that a name of `side_by_side` stands for. No camera's name has a comma: it is the name of a folder, see `safe_join`."""
+    return tuple(camera.split(","))
+
+
 class _Builder:
     """One call's work on one cache folder."""
 
-    def __init__(self, dataset: Recordings, camera: str, size: tuple[int, int], folder: Path, limits: VideoLimits):
-        self.dataset, self.camera, self.size, self.folder, self.limits = dataset, camera, size, folder, limits
+    def __init__(self, dataset: Recordings, cameras: tuple[str, ...], size: tuple[int, int], folder: Path, limits: VideoLimits):
+        self.dataset, self.cameras, self.size, self.folder, self.limits = dataset, cameras, size, folder, limits
+        self.shape = (size[0], size[1] * len(cameras), 3)
 
     def file(self, record: EpisodeRecord) -> Path:
         return self.folder / f"{hashlib.sha256(record.content_hash.encode()).hexdigest()[:40]}.npy"
@@ -115,7 +136,7 @@ class _Builder:
             frames = np.load(self.file(record), mmap_mode="r", allow_pickle=False)
         except (FileNotFoundError, ValueError, EOFError):
             return None
-        whole = frames.dtype == np.uint8 and frames.shape == (record.length, *self.size, 3)
+        whole = frames.dtype == np.uint8 and frames.shape == (record.length, *self.shape)
         return np.asarray(frames) if whole else None
 
     def episode(self, record: EpisodeRecord) -> Episode:
@@ -123,7 +144,7 @@ class _Builder:
         if frames is None:
             raise StorageError(errno.EIO, "this cached episode vanished meanwhile; run the same command again", str(self.file(record)))
         bare = self.dataset.load(record, cameras=())
-        return replace(bare, frames={self.camera: frames}, content_hash=record.content_hash, index=record.index)
+        return replace(bare, frames={side_by_side(self.cameras): frames}, content_hash=record.content_hash, index=record.index)
 
     def build(self, missing: list, workers: int, on_progress: Callable[[Progress], None]) -> dict[int, Quarantined]:
         """Decode the missing episodes; those that were refused, by index."""
@@ -152,12 +173,14 @@ class _Builder:
     def _store(self, record: EpisodeRecord) -> None:
         if self.mapped(record) is not None:
             return
-        clip = self.dataset.clip(record, self.camera)
-        frames = decode_video(clip.path, span_s=clip.span_s, expected_frames=record.length, size=self.size, limits=self.limits)
+        clips = [self.dataset.clip(record, camera) for camera in self.cameras]
+        asked = {"expected_frames": record.length, "size": self.size, "limits": self.limits}
+        seen = [decode_video(clip.path, span_s=clip.span_s, **asked) for clip in clips]
+        frames = seen[0] if len(seen) == 1 else np.concatenate(seen, axis=2)
         write_atomically(self.file(record), lambda temporary: _write(temporary, frames))
 
     def _check_space(self, missing: list) -> None:
-        needed = sum(record.length for record in missing) * self.size[0] * self.size[1] * 3
+        needed = sum(record.length for record in missing) * math.prod(self.shape)
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise StorageError(
@@ -168,7 +191,8 @@ class _Builder:
             )
 
     def _quarantined(self, record: EpisodeRecord, error: VideoError) -> Quarantined:
-        file = str(self.dataset.clip(record, self.camera).path)
+        files = [str(self.dataset.clip(record, camera).path) for camera in self.cameras]
+        file = next((file for file in files if str(error).startswith(f"{file}: ")), files[0])
         reason, _, fix = str(error).removeprefix(f"{file}: ").rpartition("; ")
         return Quarantined(index=record.index, reason=reason, file=file, fix=fix)
 

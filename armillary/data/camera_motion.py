@@ -78,9 +78,25 @@ def read_path(dataset: Dataset, episode: Episode, camera: str) -> CameraPath:
     return CameraPath(world_from_camera=poses, field_of_view_deg=2.0 * math.degrees(math.atan(width / 2.0 / matrix[0, 0])))
 
 
-def with_camera_motion(dataset: Dataset, episode: Episode, camera: str) -> Episode:
-    """The episode with the motions of one of its cameras for actions. Errors are those of `read_path`."""
-    return replace(episode, actions=motions_along(read_path(dataset, episode, camera).world_from_camera))
+def rig_along(world_from_camera: Float[np.ndarray, "*t_4_4"], world_from_other: Float[np.ndarray, "*t_4_4"]) -> Float32[np.ndarray, "t 6"]:
+    """Where another camera is in the first one's frame at the next picture (after the last: at the last), in the numbers of a motion.
+
+    Errors are those of `motions_along`.
+    """
+    for poses in (world_from_camera, world_from_other):
+        _check(np.asarray(poses))
+    relative = np.linalg.inv(world_from_camera @ _DOWN_FORWARD) @ (world_from_other @ _DOWN_FORWARD)
+    found = np.stack([np.concatenate([_rotation_vector(pose[:3, :3]), pose[:3, 3]]) for pose in relative]).astype(np.float32)
+    return np.concatenate([found[1:], found[-1:]])
+
+
+def with_camera_motion(dataset: Dataset, episode: Episode, camera: str, *others: str) -> Episode:
+    """The episode with the motions of one of its cameras for actions, each followed by where the `others` then are in that one's frame.
+
+    Errors are those of `read_path`.
+    """
+    poses, *more = (read_path(dataset, episode, one).world_from_camera for one in (camera, *others))
+    return replace(episode, actions=np.concatenate([motions_along(poses), *(rig_along(poses, other) for other in more)], axis=1))
 
 
 def mean_field_of_view_deg(dataset: Dataset, episodes: Sequence[Episode], camera: str) -> float:

@@ -110,7 +110,7 @@ def measure(episodes: Sequence[Episode], config: DataConfig) -> DataShape:
         state_mean, state_std = _scale([episode.state for episode in episodes], "states")
     return DataShape(
         height=config.height,
-        width=config.width,
+        width=config.width * max(len(config.cameras), 1),
         action_size=len(action_mean),
         action_mean=action_mean,
         action_std=action_std,
@@ -120,6 +120,7 @@ def measure(episodes: Sequence[Episode], config: DataConfig) -> DataShape:
         state_mean=state_mean,
         state_std=state_std,
         has_text=any(episode.task for episode in episodes),
+        cameras=config.cameras if len(config.cameras) > 1 else (),
     )
 
 

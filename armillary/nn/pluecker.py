@@ -51,13 +51,19 @@ def poses_along(motions: Float[Tensor, "b s 6"]) -> Float[Tensor, "b s+1 4 4"]:
     A motion is what the camera does in its own frame: a rotation vector (radians), then a translation (metres).
     """
     batch, steps = motions.shape[:2]
-    x, y, z = motions[..., :3].unbind(-1)
-    nothing = torch.zeros_like(x)
-    skew = torch.stack([nothing, -z, y, z, nothing, -x, -y, x, nothing], dim=-1).unflatten(-1, (3, 3))
-    step = torch.eye(4, dtype=motions.dtype, device=motions.device).repeat(batch, steps, 1, 1)
-    step[..., :3, :3] = torch.linalg.matrix_exp(skew)
-    step[..., :3, 3] = motions[..., 3:]
+    step = pose_of(motions)
     poses = [torch.eye(4, dtype=motions.dtype, device=motions.device).expand(batch, 4, 4)]
     for index in range(steps):
         poses.append(poses[-1] @ step[:, index])
     return torch.stack(poses, dim=1)
+
+
+def pose_of(motion: Float[Tensor, "*lead 6"]) -> Float[Tensor, "*lead 4 4"]:
+    """The pose that a rotation vector (radians) and a translation (metres) lead to."""
+    x, y, z = motion[..., :3].unbind(-1)
+    nothing = torch.zeros_like(x)
+    skew = torch.stack([nothing, -z, y, z, nothing, -x, -y, x, nothing], dim=-1).unflatten(-1, (3, 3))
+    pose = torch.eye(4, dtype=motion.dtype, device=motion.device).repeat(*motion.shape[:-1], 1, 1)
+    pose[..., :3, :3] = torch.linalg.matrix_exp(skew)
+    pose[..., :3, 3] = motion[..., 3:]
+    return pose

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from armillary.core import ArmillaryError, Episode, State, concatenate
+from armillary.data.cache import cameras_beside
 from armillary.data.record import DatasetWriter
 from armillary.data.video import encode_video
 from armillary.serve.playable import TRUTH, WORLD, Playable
@@ -29,8 +30,10 @@ def episode_of(moments: Sequence[Moment], playable: Playable) -> Episode:
     exact = playable.true_state(states[0])
     rewarded = after[0].reward is not None
     values = [one.value for one in after if one.value is not None]
+    cameras = cameras_beside(playable.camera)
+    seen = np.split(np.stack([one.frames[WORLD] for one in before]), len(cameras), axis=2)
     return Episode(
-        frames={playable.camera: np.stack([one.frames[WORLD] for one in before])},
+        frames=dict(zip(cameras, seen, strict=True)),
         actions=playable.controls.columns(values).numpy(),
         state=None if exact is None else playable.true_state(concatenate(states)),
         rewards=np.array([one.reward for one in after], dtype=np.float32) if rewarded else None,

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from armillary.core import ArmillaryError, CheckpointError, Episode, WorldError
 from armillary.core.settings import from_plain, to_plain
 from armillary.core.storage import read_json, write_atomically, write_json
+from armillary.data.cache import cameras_beside
 from armillary.data.schema import DatasetInfo
 
 TENSORS, WORDS = "beginnings.safetensors", "beginnings.json"
@@ -25,7 +26,8 @@ TENSORS, WORDS = "beginnings.safetensors", "beginnings.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
-    """What a player must know of recordings: whose they are, what an action's numbers are called, the size of a picture."""
+    """What a player must know of recordings: whose they are, what an action's numbers are called, the size of a picture
+    (several cameras' stand side by side)."""
 
     robot_type: str
     action_names: tuple[str, ...]
@@ -35,8 +37,9 @@ class Recorded:
     @classmethod
     def of(cls, info: DatasetInfo, camera: str) -> "Recorded":
         """What a dataset says."""
-        height, width = info.features[camera].shape[:2]
-        return cls(robot_type=info.robot_type, action_names=tuple(info.action_names), height=height, width=width)
+        shapes = [info.features[one].shape for one in cameras_beside(camera)]
+        names = tuple(info.action_names)
+        return cls(robot_type=info.robot_type, action_names=names, height=shapes[0][0], width=sum(shape[1] for shape in shapes))
 
 
 @dataclass(frozen=True, kw_only=True)

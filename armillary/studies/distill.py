@@ -5,6 +5,7 @@ from pathlib import Path
 
 from armillary.core import ConfigError
 from armillary.core.settings import override
+from armillary.data.cache import cameras_beside
 from armillary.studies.fit import FAMILIES, Watch, complete_settings, train_family
 from armillary.train.loop import FitResult
 from armillary.train.run import RunFolder
@@ -24,7 +25,8 @@ def student_settings(teacher: Path | str, steps: int):
     config, _ = FAMILIES.settings(recorded)
     words = {"model.teacher": str(teacher), "model.sampling-steps": str(steps), "model.sampler": "euler"}
     most = max(config.model.teacher_steps, steps)
-    words |= {"data.camera": recorded["camera"], "data.stride": str(recorded["stride"]), "model.teacher-steps": str(most)}
+    cameras = "data.cameras" if len(cameras_beside(recorded["camera"])) > 1 else "data.camera"
+    words |= {cameras: recorded["camera"], "data.stride": str(recorded["stride"]), "model.teacher-steps": str(most)}
     return complete_settings(FAMILY, override(config, words | SETTINGS))
 
 

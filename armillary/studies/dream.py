@@ -23,6 +23,7 @@ from armillary.data.staging import refuse_existing, staged_folder
 from armillary.data.video import encode_video
 from armillary.evaluate.open_loop import evaluating
 from armillary.studies.dream_actions import Commands, StepActions, actions_of_file, beyond, unsaid
+from armillary.studies.dream_cameras import beside
 from armillary.studies.dream_decoder import decoder_facts, open_decoder
 from armillary.studies.dream_film import Shown, film, strip
 from armillary.studies.dream_prompt import Beginning, read_beginning
@@ -42,7 +43,7 @@ SAMPLE_CRF = 4
 @dataclass(frozen=True, kw_only=True)
 class DreamJob:
     """What to dream. `actions` None: those of the recording that the prompt names, else left to a world that `Imagines`. `seconds` None:
-    as long as there are actions.
+    as long as there are actions. `cameras`: of a run of several, those that the prompt shows (see `read_beginning`).
 
     `samples` dreams have the seeds `seed`, `seed + 1`, ..., so each can be dreamt again alone. `fps` is the film's (default: real time).
     `decoder`: the run of a code decoder that draws the pictures instead of the world itself.
@@ -51,6 +52,7 @@ class DreamJob:
     run: Path | str
     prompt: str
     out: Path | str
+    cameras: tuple[str, ...] = ()
     actions: Path | str | None = None
     actions_fps: float | None = None
     seconds: float | None = None
@@ -108,6 +110,7 @@ class PreparedDream:
             "family": self.loaded.family,
             "out": str(self.job.out),
             "prompt": self.beginning.about,
+            "cameras": {"all": list(self.loaded.cameras), "shown_by_prompt": list(self.beginning.cameras or self.loaded.cameras)},
             "actions": self.actions.about,
             "dream": {
                 "seconds": self.steps * step_s,
@@ -135,7 +138,7 @@ def prepare(job: DreamJob) -> PreparedDream:
         _check_memory(wanted, job, loaded)
     device = _choose_device(job.device)
     decoder = None if job.decoder is None else open_decoder(job.decoder, loaded)
-    beginning = read_beginning(job.prompt, loaded)
+    beginning = read_beginning(job.prompt, loaded, job.cameras)
     actions = _actions(job, beginning, commands, wanted, imagines=isinstance(loaded.world, Imagines))
     _check_memory(len(actions.values), job, loaded)
     outside = beyond(actions.values, loaded.world.spec.action_space) if actions.said else ""
@@ -281,19 +284,23 @@ def _drawn(prepared: PreparedDream, world: World, prompt: Prompt, rng: Generator
 def _prompt(beginning: Beginning, device: torch.device) -> Prompt:
     frames = None if beginning.frames is None else to_model(beginning.frames)[None].to(device)
     actions = None if beginning.actions is None else torch.from_numpy(beginning.actions.copy())[None].to(device)
-    return Prompt(frames=frames, actions=actions, text=None if beginning.text is None else [beginning.text])
+    text = None if beginning.text is None else [beginning.text]
+    return Prompt(frames=frames, actions=actions, text=text, cameras=beginning.cameras or None)
 
 
 def _shown(prepared: PreparedDream, dreams: dict[int, np.ndarray], digest: str) -> Shown:
     """What really happened is shown only beside the actions that were really done."""
-    spec, beginning = prepared.loaded.world.spec, prepared.beginning
+    spec, beginning, cameras = prepared.loaded.world.spec, prepared.beginning, prepared.loaded.cameras
     recorded = (
         {} if prepared.job.actions is not None or beginning.next_frames is None else {RECORDED: beginning.next_frames[: prepared.steps]}
     )
-    nothing = np.empty((0, *spec.sees, 3), np.uint8)
+    context = np.empty((0, *spec.sees, 3), np.uint8) if beginning.frames is None else beginning.frames
+    if beginning.cameras:
+        alone = np.split(context, len(beginning.cameras), axis=2)
+        context = beside(dict(zip(beginning.cameras, alone, strict=True)), cameras)
     return Shown(
         panels=recorded | {f"dream, seed {seed}": frames for seed, frames in dreams.items()},
-        context=nothing if beginning.frames is None else beginning.frames,
+        context=context,
         seconds_per_step=spec.seconds_per_step,
         foot=f"dreamt by a world model, {digest[:8]}",
     )

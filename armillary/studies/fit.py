@@ -65,7 +65,8 @@ def settings_from(family: str, config, init: str):
     open_start(init, family, recorded["shape"]["height"], recorded["shape"]["width"])
     before, shape = FAMILIES.settings(recorded)
     model = replace(before.model, teacher="") if hasattr(before.model, "teacher") else before.model  # it learned to be drawn in few steps
-    return replace(config, model=model, data=replace(config.data, height=shape.height, width=shape.width))
+    width = shape.width // max(len(shape.cameras), 1)
+    return replace(config, model=model, data=replace(config.data, height=shape.height, width=width))
 
 
 def check_updates(family: str, init: Path | str | None, lora_rank: int) -> None:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from armillary.core import ConfigError, DataError
+from armillary.data.cache import side_by_side
 from armillary.data.dataset import Dataset, open_dataset
 from armillary.data.shape import DataShape
 from armillary.data.splits import split_episodes
 from armillary.data.video import decode_video
 from armillary.studies.fit import FAMILIES, build_world, complete_settings, family_module, read_settings
-from armillary.studies.source import as_asked, choose_stride, measure_seen
+from armillary.studies.source import as_asked, cameras_of, choose_stride, measure_seen
 from armillary.train.cost import Cost, estimate_cost
 from armillary.train.run import RunFolder
 
@@ -50,18 +51,9 @@ def plan_training(data: Path | str, out: Path | str, config) -> Plan:
         validation=len(split.validation),
         test=len(split.test),
         quarantined=len(dataset.quarantined),
-        camera=camera_of(dataset, config),
+        camera=side_by_side(cameras_of(dataset, config.data)),
         seconds_per_step=dataset.info.seconds_per_step * choose_stride(dataset.info.fps, config.data),
     )
-
-
-def camera_of(dataset: Dataset, config) -> str:
-    """The configured camera, or the dataset's first. ConfigError when there is none of that name."""
-    cameras = dataset.info.camera_keys
-    camera = config.data.camera or next(iter(cameras), "")
-    if camera not in cameras:
-        raise ConfigError(f"there is no camera {camera!r} in {dataset.path}; it has {', '.join(cameras) or 'none'}")
-    return camera
 
 
 def describe_run(path: Path | str) -> dict[str, object]:
@@ -113,11 +105,12 @@ def preset_of(family: str, preset: str):
 def estimate_run(family: str, config, data: Path | str) -> tuple[Cost, CacheNeeds]:
     """Measure a few training steps and the decoding of one episode; what the whole will need. Writes nothing."""
     config, dataset = complete_settings(family, config), open_dataset(data, remember=False)
-    camera = camera_of(dataset, config)
+    cameras = cameras_of(dataset, config.data)
     frames = sum(record.length for record in dataset.episodes)
     size = (config.data.height, config.data.width)
-    needs = CacheNeeds(frames * size[0] * size[1] * 3, _decoding_seconds(dataset, camera, size, frames))
-    shape = _shape(dataset, camera, config)
+    seconds = sum(_decoding_seconds(dataset, camera, size, frames) for camera in cameras)
+    needs = CacheNeeds(frames * size[0] * size[1] * 3 * len(cameras), seconds)
+    shape = _shape(dataset, side_by_side(cameras), config)
     cost = estimate_cost(build_world(family, config, shape), shape=shape, config=config.train, cache_bytes=needs.bytes)
     return cost, needs
 

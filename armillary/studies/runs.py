@@ -14,6 +14,7 @@ from armillary.core import CheckpointError, ConfigError, DataError, Episode, Wor
 from armillary.core.hub import HUB, fetch
 from armillary.core.settings import override
 from armillary.data import cache
+from armillary.data.cache import cameras_beside
 from armillary.studies.fit import FAMILIES, REFERENCE, read_settings, read_split
 from armillary.studies.source import Source, average_frame, open_source, strided
 from armillary.train.run import RunFolder
@@ -30,7 +31,7 @@ PUBLISHED = (
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedRun:
-    """A world in evaluation mode, and where it came from."""
+    """A world in evaluation mode, and where it came from. `camera` is all its `cameras`, side by side."""
 
     path: Path
     family: str
@@ -40,6 +41,17 @@ class LoadedRun:
     stride: int
     data_path: str
     recorded: dict
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Those that it sees, as the dataset calls them."""
+        return cameras_beside(self.camera)
+
+    @property
+    def camera_size(self) -> tuple[int, int]:
+        """Height and width of the pictures of one camera. The world must be one that says what it sees."""
+        height, width = self.world.spec.sees
+        return height, width // len(self.cameras)
 
 
 def load_run(path: Path | str, which: str = "best") -> LoadedRun:

@@ -7,19 +7,21 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from armillary.core import Episode
-from armillary.data.cache import Progress, open_cache
+from armillary.core import ConfigError, DataError, Episode
+from armillary.data.cache import Progress, open_cache, side_by_side
 from armillary.data.camera_motion import mean_field_of_view_deg, with_camera_motion
 from armillary.data.dataset import Dataset, open_dataset
 from armillary.data.shape import DataConfig, DataShape
 from armillary.data.splits import measure
 
 WANTED_SECONDS_PER_STEP = 0.1
+ASPECT_TOLERANCE = 0.05  # by which the shapes of pictures that are shrunk to one size may differ
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A dataset seen by one camera at one size. `episodes` are at the recorded rate; `stride` makes the model's."""
+    """A dataset seen by one camera at one size, or by several side by side. `episodes` are at the recorded rate; `stride` makes the
+    model's."""
 
     dataset: Dataset
     camera: str
@@ -32,8 +34,9 @@ class Source:
 def open_source(path: Path | str, config: DataConfig, on_progress: Callable[[Progress], None] | None = None) -> Source:
     """Open a dataset and build what its frame cache lacks. Errors are theirs, and those of `with_camera_motion`."""
     dataset = open_dataset(path)
-    camera = config.camera or next(iter(dataset.info.camera_keys), "")
-    cache = open_cache(dataset, camera=camera, size=(config.height, config.width), on_progress=on_progress)
+    cameras = cameras_of(dataset, config)
+    camera = side_by_side(cameras)
+    cache = open_cache(dataset, camera=cameras, size=(config.height, config.width), on_progress=on_progress)
     episodes = tuple(as_asked(dataset, episode, camera, config) for episode in cache.episodes)
     return Source(
         dataset=dataset,
@@ -45,9 +48,34 @@ def open_source(path: Path | str, config: DataConfig, on_progress: Callable[[Pro
     )
 
 
+def cameras_of(dataset: Dataset, config: DataConfig) -> tuple[str, ...]:
+    """The configured cameras, or the dataset's first.
+
+    ConfigError for one that is not there, or is named twice; DataError for several whose recorded pictures are not of one shape.
+    """
+    known = dataset.info.camera_keys
+    if config.camera and config.cameras and config.cameras != (config.camera,):
+        raise ConfigError(f"data.camera is {config.camera} and data.cameras is {','.join(config.cameras)}; set one of the two")
+    cameras = config.cameras or (config.camera or next(iter(known), ""),)
+    for camera in cameras:
+        if camera not in known:
+            raise ConfigError(f"there is no camera {camera!r} in {dataset.path}; it has {', '.join(known) or 'none'}")
+    if len(set(cameras)) < len(cameras):
+        raise ConfigError(f"data.cameras must name each camera once, received {','.join(cameras)}")
+    shapes = {camera: tuple(dataset.info.features[camera].shape[:2]) for camera in cameras}
+    narrow, wide = (f(shapes, key=lambda camera: shapes[camera][1] / shapes[camera][0]) for f in (min, max))
+    if shapes[wide][1] * shapes[narrow][0] > (1 + ASPECT_TOLERANCE) * shapes[narrow][1] * shapes[wide][0]:
+        told = " and ".join(f"{camera} of {shapes[camera][0]} x {shapes[camera][1]}" for camera in (narrow, wide))
+        raise DataError(
+            f"{dataset.path}: pictures of {told} (height x width) cannot be shrunk to one size without squeezing one of them; choose "
+            "cameras of one shape"
+        )
+    return cameras
+
+
 def as_asked(dataset: Dataset, episode: Episode, camera: str, config: DataConfig) -> Episode:
     """An episode at the recorded rate with the actions that the settings ask for: the recorded ones, or the motions of the camera."""
-    return with_camera_motion(dataset, episode, camera) if config.camera_motion else episode
+    return with_camera_motion(dataset, episode, *(config.cameras or (camera,))) if config.camera_motion else episode
 
 
 def measure_seen(dataset: Dataset, episodes: Sequence[Episode], camera: str, config: DataConfig, at_rate: Sequence[Episode]) -> DataShape:
@@ -55,7 +83,8 @@ def measure_seen(dataset: Dataset, episodes: Sequence[Episode], camera: str, con
     shape = measure(at_rate, config)
     if not config.camera_motion:
         return shape
-    return replace(shape, field_of_view_deg=mean_field_of_view_deg(dataset, episodes, camera))
+    first, *more = (mean_field_of_view_deg(dataset, episodes, one) for one in config.cameras or (camera,))
+    return replace(shape, field_of_view_deg=first, more_fields_of_view_deg=tuple(more))
 
 
 def choose_stride(fps: float, config: DataConfig) -> int:

@@ -16,13 +16,13 @@ import pytest
 from armillary.core.episode import Episode
 from armillary.core.errors import ConfigError, DataError, StorageError
 from armillary.data import cache as cache_module
-from armillary.data.cache import Progress, open_cache
+from armillary.data.cache import Progress, cameras_beside, open_cache
 from armillary.data.report import EpisodeRecord
 from armillary.data.resize import area_resize
 from armillary.data.video import decode_video, encode_video
 from tests.data.pictures import moving_square
 
-CAMERA = "observation.images.front"
+CAMERA, BACK = "observation.images.front", "observation.images.back"
 ROOT = Path(__file__).parents[2]
 
 
@@ -62,6 +62,17 @@ def recorded(tmp_path_factory) -> Folder:
     for index, length in lengths.items():
         encode_video(folder / f"{index}.mp4", moving_square(length, seed=index), 30)
     return Folder(folder, lengths)
+
+
+class TwoCameras(Folder):
+    """The same with a second camera, whose mp4 of episode i is 1i.mp4."""
+
+    def __init__(self, folder: Path, lengths: dict[int, int]):
+        super().__init__(folder, lengths)
+        self.info = SimpleNamespace(camera_keys=(CAMERA, BACK))
+
+    def clip(self, record, camera):
+        return Clip(self.path(record.index + (10 if camera == BACK else 0)))
 
 
 def files_in(root: Path) -> list[Path]:
@@ -216,3 +227,22 @@ def test_a_killed_build_keeps_whole_episodes_and_the_next_sweeps_and_finishes(re
     cache = open_cache(recorded, camera=CAMERA, size=(40, 40), root=tmp_path)
     assert cache.built == 6 - kept and len(cache.episodes) == 6
     assert all(not path.name.startswith(".armillary-tmp") for path in files_in(tmp_path))
+
+
+def test_cameras_stand_side_by_side_and_one_alone_stays_what_it_was(tmp_path):
+    """An episode of which one camera has other frames than the rest is left out, and the report names that camera's file."""
+    for index, length in ((0, 8), (10, 8), (1, 9), (11, 7)):
+        encode_video(tmp_path / f"{index}.mp4", moving_square(length, seed=index), 30)
+    dataset, root = TwoCameras(tmp_path, {0: 8, 1: 9}), tmp_path / "cache"
+    both = open_cache(dataset, camera=(CAMERA, BACK), size=(24, 32), root=root, workers=1)
+    assert both.camera == f"{CAMERA},{BACK}" and cameras_beside(both.camera) == (CAMERA, BACK)
+    expected = np.concatenate([area_resize(decode_video(tmp_path / name), (24, 32)) for name in ("0.mp4", "10.mp4")], axis=2)
+    assert [episode.index for episode in both.episodes] == [0]
+    np.testing.assert_array_equal(both.episodes[0].frames[both.camera], expected)
+    assert [(one.index, one.file) for one in both.quarantined] == [(1, str(tmp_path / "11.mp4"))]
+    assert open_cache(dataset, camera=(CAMERA, BACK), size=(24, 32), root=root).folder == both.folder
+    alone, listed = (open_cache(dataset, camera=camera, size=(24, 32), root=root, workers=1) for camera in (CAMERA, (CAMERA,)))
+    assert alone.folder == listed.folder != both.folder and listed.built == 0 and alone.camera == CAMERA
+    np.testing.assert_array_equal(alone.episodes[0].frames[CAMERA], expected[:, :, :32])
+    with pytest.raises(ConfigError, match="there is no camera 'top'"):
+        open_cache(dataset, camera=(CAMERA, "top"), size=(24, 32), root=root)

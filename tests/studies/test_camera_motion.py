@@ -51,7 +51,7 @@ def test_a_run_learns_from_the_motions_that_the_poses_tell(data, tmp_path):
     run = load_run(tmp_path / "run")
     shape = run.recorded["shape"]
     assert shape["action_size"] == 12 and shape["field_of_view_deg"] == pytest.approx(90.0), "a step joins two motions"
-    assert run.world.denoiser.field_of_view_deg == pytest.approx(90.0)
+    assert run.world.denoiser.fields_of_view_deg == (pytest.approx(90.0),)
     begins = read_beginning(f"{data}:3@0.6", run)
     np.testing.assert_allclose(begins.next_actions[0], motions_along(poses(3))[6:8].ravel(), atol=1e-6)
     assert estimate_run("video-diffusion", settings(), data)[0].seconds > 0

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -144,11 +144,12 @@ class Places(nn.Module):
         super().__init__()
         self.time, self.row, self.column = (nn.Parameter(torch.zeros(limit, width)) for limit in limits)
 
-    def forward(self, frames: int, rows: int, columns: int) -> Float[Tensor, "1 n w"]:
-        """ValueError for more frames, rows or columns than there are vectors."""
-        for name, count, table in (("frames", frames, self.time), ("rows", rows, self.row), ("columns", columns, self.column)):
+    def forward(self, steps: Int[Tensor, " f"], rows: int, columns: int, views: int = 1) -> Float[Tensor, "1 n w"]:
+        """Of frames at these steps, each seen by all `views` cameras. ValueError for more of anything than there are vectors."""
+        found = (("frames", len(steps) // views, self.time), ("rows", rows, self.row), ("columns", columns, self.column))
+        for name, count, table in found:
             if count > len(table):
                 raise ValueError(f"there are learned places for {len(table)} {name}, received {count}")
-        places = self.time[:frames, None, None] + self.row[:rows, None] + self.column[:columns]
+        places = self.time[steps][:, None, None] + self.row[:rows, None] + self.column[:columns]
         places = places.flatten(0, 2)
         return (places / (NORM_EPSILON + places.norm(dim=-1, keepdim=True) / math.sqrt(places.shape[-1])))[None]

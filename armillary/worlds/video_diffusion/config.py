@@ -25,6 +25,9 @@ class ModeWeights:
     | forward_dynamics | the first k | given |
     | inverse_dynamics | all | drawn |
     | policy | the first k | drawn, but for those between the frames given |
+    | view_to_view | of some cameras all, of the others the first k or none | given or hidden |
+
+    The last one is for data of several cameras. In the others too some cameras are not seen at all in a share of such windows.
     """
 
     text_to_world: float = 0.05
@@ -33,6 +36,7 @@ class ModeWeights:
     forward_dynamics: float = 0.5
     inverse_dynamics: float = 0.15
     policy: float = 0.15
+    view_to_view: float = 0.15
 
     def __post_init__(self):
         weights = [getattr(self, one.name) for one in fields(self)]
@@ -56,8 +60,9 @@ class ModelConfig:
     `text_folder`), "none". In a share `text_dropout` of the windows the text is left out. `guidance` 1 draws as learned, a higher one
     away from what would be drawn without the text, `action_guidance` without the actions.
     `image_share` of a batch are single frames. `camera_condition`: actions are motions of the camera (rotation vector in radians,
-    translation in metres, in its own frame; as many as a step joins, one after another), and every cell is told its ray;
-    `field_of_view_deg` is the horizontal one, 0 what the data says.
+    translation in metres, in its own frame; as many as a step joins, one after another), and every cell is told its ray; of several
+    cameras a motion is followed by where each further one then is in the first one's frame, in the same six numbers.
+    `field_of_view_deg` is the horizontal one of all cameras, 0 what the data says.
     """
 
     tokenizer: str = ""

@@ -6,12 +6,12 @@ from torch import Tensor, nn
 
 from armillary.nn.action_scale import ActionScale
 from armillary.nn.noising import NOISINGS, Network, RectifiedFlow, spread_out
-from armillary.nn.pluecker import pinhole, pluecker_rays, poses_along
+from armillary.nn.pluecker import pinhole, pluecker_rays, pose_of, poses_along
 from armillary.nn.samplers import sample
 from armillary.worlds.video_diffusion.config import ModelConfig
 from armillary.worlds.video_diffusion.model import Acts, Text, TransformerConfig, VideoTransformer
 from armillary.worlds.video_diffusion.space import Space
-from armillary.worlds.video_diffusion.window import DRAWN, GIVEN, HIDDEN, Noise, Window, window_layout
+from armillary.worlds.video_diffusion.window import DRAWN, GIVEN, HIDDEN, Noise, Window, views_apart, views_beside, window_layout
 
 LEVEL_SCALE = 1000.0  # levels of about one become numbers that the sinusoids of the transformer tell apart
 RAYS = 6
@@ -30,11 +30,12 @@ class Denoiser(nn.Module):
         text_width: int,
         grid: tuple[int, int],
         seconds_per_step: float,
-        field_of_view_deg: float = 0.0,
+        fields_of_view_deg: tuple[float, ...] = (0.0,),
     ):
         super().__init__()
         self.config, self.rate, self.side, self.seconds_per_step = config, space.rate, space.side, seconds_per_step
-        self.field_of_view_deg = field_of_view_deg  # of the camera whose motions the actions are
+        self.fields_of_view_deg = fields_of_view_deg  # of each camera; they count where actions are the motions of the first
+        self.views = len(fields_of_view_deg)
         kind = NOISINGS[config.noising]
         self.noising = kind(shift=config.shift) if kind is RectifiedFlow else kind()
         self.standardise = standardise
@@ -53,6 +54,7 @@ class Denoiser(nn.Module):
                 text_width=text_width,
                 action_size=len(standardise.mean),
                 actions_per_frame=space.rate,
+                views=self.views,
                 causal=config.causal,
                 limits=(config.context_cells + config.chunk_steps // space.rate, *grid) if config.places else (),
             )
@@ -63,7 +65,7 @@ class Denoiser(nn.Module):
         clean, noisy = _flat(window.cells, window.actions), _flat(noise.cells, noise.actions)
         estimate = self.noising.estimate(self.network(window, noise, text), self.noising.mix(clean, noisy, level), level)
         cells, actions = self._apart((estimate - clean).square() * spread_out(self.noising.weight(level), clean), window)
-        frames = cells.transpose(1, 2).flatten(2).mean(-1)
+        frames = views_apart(cells, self.views).transpose(1, 2).flatten(2).mean(-1)
         return {
             "video": _mean(frames, ~window.given),
             "actions": _mean(actions.mean(-1) if actions.shape[-1] else actions.sum(-1), window.acted == DRAWN),
@@ -78,7 +80,8 @@ class Denoiser(nn.Module):
             self.config.sampler, lambda x, level: self.noising.slope(network, x, level), _flat(noise.cells, noise.actions), levels
         )
         cells, actions = self._apart(found, window)
-        cells = torch.where(window.given[:, None, :, None, None], window.cells, cells)
+        pair = (views_apart(one, self.views) for one in (window.cells, cells))
+        cells = views_beside(torch.where(window.given[:, None, :, None, None], *pair), self.views)
         return cells, torch.where((window.acted == GIVEN)[..., None], window.actions, actions)
 
     def guided(self, window: Window, noise: Noise, text: Text | None, without_text: Text | None) -> Network:
@@ -100,9 +103,9 @@ class Denoiser(nn.Module):
 
     def network(self, window: Window, noise: Noise, text: Text | None) -> Network:
         """The transformer as a function of what is drawn. Frames given stand in it at their own level, hidden actions as pure noise."""
-        frames = window.cells.shape[2]
-        layout = window_layout(frames, self.rate, self.seconds_per_step, window.cells.device)
-        known, known_told = self.noising.tell(self.noising.mix(window.cells, noise.cells, window.augment), window.augment)
+        layout = window_layout(window.cells.shape[2], self.rate, self.seconds_per_step, window.cells.device, self.views)
+        known = self.noising.mix(views_apart(window.cells, self.views), views_apart(noise.cells, self.views), window.augment)
+        known, known_told = self.noising.tell(known, window.augment)
         most = self.noising.levels(1)[:1].to(window.augment).expand_as(window.augment)
         unknown, unknown_told = self.noising.tell(self.noising.mix(torch.zeros_like(noise.actions), noise.actions, most), most)
         _, clean_told = self.noising.tell(window.actions, torch.zeros_like(most))
@@ -116,37 +119,52 @@ class Denoiser(nn.Module):
 
         def network(x: Tensor, told: Tensor) -> Tensor:
             cells, actions = self._apart(x, window)
-            cells = torch.where(is_given, known, cells)
+            cells = torch.where(is_given, known, views_apart(cells, self.views))
             level = torch.where(window.given, known_told[:, None], told[:, None])
             values = _by_kind(window.acted[..., None], unknown, actions, window.actions)
             says = _by_kind(window.acted, unknown_told[:, None], told[:, None], clean_told[:, None])
             acts = Acts(values, LEVEL_SCALE * says, window.acted == GIVEN) if self.transformer.config.action_size else None
             drawn, done = self.transformer(torch.cat([cells, *hints], dim=1), LEVEL_SCALE * level, layout, acts, text)
-            return _flat(drawn + held if self.carries else drawn, actions if done is None else done)
+            drawn = views_beside(drawn + held if self.carries else drawn, self.views)
+            return _flat(drawn, actions if done is None else done)
 
         return network
 
-    def _held(self, cells: Float[Tensor, "b c f y x"], given: Bool[Tensor, "b f"]) -> Float[Tensor, "b c f y x"]:
-        """At every frame the last one given until then; zero before any."""
-        index = torch.arange(given.shape[1], device=given.device)
-        last = torch.where(given, index, -1).cummax(dim=1).values
+    def _held(self, cells: Float[Tensor, "b c vf y x"], given: Bool[Tensor, "b vf"]) -> Float[Tensor, "b c vf y x"]:
+        """At every frame the last one given of its camera until then; zero before any."""
+        index = torch.arange(given.shape[1], device=given.device).unflatten(0, (self.views, -1))
+        last = torch.where(given.unflatten(1, (self.views, -1)), index, -1).cummax(dim=2).values.flatten(1)
         chosen = cells.gather(2, last.clamp(min=0)[:, None, :, None, None].expand_as(cells))
         return torch.where((last >= 0)[:, None, :, None, None], chosen, 0.0)
 
-    def _rays(self, window: Window) -> Float[Tensor, "b 6 f y x"]:
-        """The rays of all frames in the frame of the last camera given; zero where the motions between are not all known."""
+    def _rays(self, window: Window) -> Float[Tensor, "b 6 vf y x"]:
+        """The rays of all frames in the frame of the first camera when the last frame was given; zero where that is not known."""
         actions = window.actions * self.standardise.std + self.standardise.mean
-        joined = actions.shape[-1] // MOTION_SIZE
-        poses = poses_along(actions.unflatten(-1, (joined, MOTION_SIZE)).flatten(1, 2))[:, :: joined * self.rate]
-        origin = (window.given.sum(1) - 1).clamp(min=0)
+        size = MOTION_SIZE * self.views
+        joined = actions.shape[-1] // size
+        motions, step = actions.unflatten(-1, (joined, size)).flatten(1, 2).split(MOTION_SIZE, dim=-1), joined * self.rate
+        poses = poses_along(motions[0])[:, ::step]
+        origin = (window.given.unflatten(1, (self.views, -1)).sum(2).amax(1) - 1).clamp(min=0)
         row = torch.arange(len(poses), device=poses.device)
         relative = torch.linalg.solve(poses[row, origin][:, None], poses)
-        rows, columns = window.cells.shape[3:]
-        height, width = rows * self.side, columns * self.side
-        camera = pinhole(height, width, self.field_of_view_deg)
-        rays = pluecker_rays(camera, relative, height=height, width=width, rows=rows, columns=columns)
-        unknown = torch.nn.functional.pad((window.acted != GIVEN).long().cumsum(1), (1, 0))[:, :: self.rate]
+        given = window.acted == GIVEN
+        unknown = torch.nn.functional.pad((~given).long().cumsum(1), (1, 0))[:, :: self.rate]
         sure = unknown == unknown.gather(1, origin[:, None])
+        told = [self._cast(relative, sure, self.fields_of_view_deg[0], window)]
+        for rig, field_deg in zip(motions[1:], self.fields_of_view_deg[1:], strict=True):  # where a further camera is in the first's frame
+            beside = torch.cat([relative[:, :1], relative[:, 1:] @ pose_of(rig[:, step - 1 :: step])], dim=1)
+            known = torch.nn.functional.pad(given[:, self.rate - 1 :: self.rate], (1, 0))  # nobody says it of the first frame
+            told.append(self._cast(beside, sure & known, field_deg, window))
+        return torch.cat(told, dim=2)
+
+    def _cast(
+        self, poses: Float[Tensor, "b f 4 4"], sure: Bool[Tensor, "b f"], field_of_view_deg: float, window: Window
+    ) -> Float[Tensor, "b 6 f y x"]:
+        """The rays of one camera; zero where its pose is not sure."""
+        rows, columns = window.cells.shape[3], window.cells.shape[4] // self.views
+        height, width = rows * self.side, columns * self.side
+        camera = pinhole(height, width, field_of_view_deg)
+        rays = pluecker_rays(camera, poses, height=height, width=width, rows=rows, columns=columns)
         return torch.where(sure[:, :, None, None, None], rays, 0.0).transpose(1, 2)
 
     def _apart(self, flat: Float[Tensor, "b m"], window: Window) -> tuple[Tensor, Tensor]:

@@ -38,7 +38,7 @@ def batch_loss(
     frames = batch.frames[:, : _length(config, rng)]
     steps = frames.shape[1] - 1
     cells = space.to_cells(frames[videos])
-    given, acted = training_masks(config, dict(modes), rows=count, frames=cells.shape[2], actions=steps, rng=rng)
+    given, acted = training_masks(config, dict(modes), rows=count, frames=cells.shape[2], actions=steps, rng=rng, views=denoiser.views)
     draw = torch.rand(count, 2, generator=rng, device=rng.device)
     augment = torch.where(draw[:, 0] < AUGMENTED, 2.0 * config.context_noise * draw[:, 1], 0.0)
     window = Window(cells, given[videos], augment[videos], actions[videos, :steps], acted[videos], text[videos])
@@ -48,7 +48,7 @@ def batch_loss(
     if images:
         moment = (torch.rand(count, generator=rng, device=rng.device) * batch.frames.shape[1]).long()[:images]
         cells = space.to_cells(batch.frames[torch.arange(images, device=moment.device), moment][:, None])
-        nothing = torch.zeros(images, 1, dtype=torch.bool, device=rng.device)
+        nothing = torch.zeros(images, denoiser.views, dtype=torch.bool, device=rng.device)
         acted = torch.full((images, 0), HIDDEN, device=rng.device)
         window = Window(cells, nothing, torch.zeros(images, device=rng.device), actions[:images, :0], acted, text[:images])
         noise = Noise.draw((count, *cells.shape[1:]), (count, *window.actions.shape[1:]), rng)

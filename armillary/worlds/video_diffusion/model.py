@@ -117,7 +117,7 @@ class VideoTransformer(nn.Module):
         if self.view is not None and layout.views is not None:
             tokens = tokens + self.view(layout.views).repeat_interleave(rows * columns, dim=0)
         embedded, shared = self.level(level)
-        added = None if self.places is None else self.places(frames, rows, columns)
+        added = None if self.places is None else self.places(layout.steps, rows, columns, config.views)
         if acts is not None and acts.values.shape[1]:
             embedded, shared, action_tokens = self._act(embedded, shared, layout, acts)
             tokens = torch.cat([tokens, action_tokens], dim=1)

@@ -17,7 +17,10 @@ LEAST_STD = 1e-3
 
 
 class Space(nn.Module, ABC):
-    """Frames to cells and back; `channels` numbers a cell, `side` pixels wide and high, `rate` frames long but for the first."""
+    """Frames to cells and back; `channels` numbers a cell, `side` pixels wide and high, `rate` frames long but for the first.
+
+    Cameras that stand side by side in a frame do so in its cells, and none of them knows of another.
+    """
 
     channels: int
     side: int
@@ -55,13 +58,14 @@ class Pixels(Space):
 class Latents(Space):
     """What a tokenizer's encoder says, in units of the first training batch. The tokenizer is read once, when training begins."""
 
-    def __init__(self, sizes: TokenizerConfig, run: str):
+    def __init__(self, sizes: TokenizerConfig, run: str, views: int = 1):
         super().__init__()
         if sizes.discrete:
             raise ConfigError(
                 f"model.tokenizer = {run} makes codes (bottleneck {sizes.bottleneck}); diffusion needs plain or gaussian latents"
             )
         self.channels, self.side, self.rate, self.run = sizes.latent_channels, sizes.space_rate, sizes.time_rate, run
+        self.views = views
         self.tokenizer = VideoAutoencoder(sizes).requires_grad_(False)
         self.register_buffer("is_filled", torch.tensor(False))
         self.register_buffer("is_measured", torch.tensor(False))
@@ -70,10 +74,12 @@ class Latents(Space):
 
     def to_cells(self, frames: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b c f y x"]:
         with torch.no_grad():
-            return (self.tokenizer.encode(frames).float() - _channels(self.mean)) / _channels(self.std)
+            latents = self._beside(self.tokenizer.encode(self._alone(frames)))
+            return (latents.float() - _channels(self.mean)) / _channels(self.std)
 
     def to_frames(self, cells: Float[Tensor, "b c f y x"]) -> Float[Tensor, "b t 3 h w"]:
-        return self.tokenizer.decode(cells * _channels(self.std) + _channels(self.mean)).clamp(0.0, 1.0)
+        latents = self._alone(cells * _channels(self.std) + _channels(self.mean))
+        return self._beside(self.tokenizer.decode(latents)).clamp(0.0, 1.0)
 
     def prepare(self) -> None:
         """Read the tokenizer's weights. Errors are those of `fill`."""
@@ -86,10 +92,17 @@ class Latents(Space):
         """Take the first batch's mean and deviation of every channel (over all processes)."""
         if self.is_measured:
             return
-        mean, std = channel_moments(self.tokenizer.encode(frames))
+        mean, std = channel_moments(self.tokenizer.encode(self._alone(frames)))
         self.mean.copy_(mean)
         self.std.copy_(std)
         self.is_measured.fill_(True)
+
+    def _alone(self, pictures: Float[Tensor, "b *more vx"]) -> Float[Tensor, "vb *more x"]:
+        """The cameras as more rows."""
+        return pictures if self.views == 1 else torch.cat(pictures.chunk(self.views, dim=-1))
+
+    def _beside(self, pictures: Float[Tensor, "vb *more x"]) -> Float[Tensor, "b *more vx"]:
+        return pictures if self.views == 1 else torch.cat(pictures.chunk(self.views), dim=-1)
 
 
 def channel_moments(cells: Float[Tensor, "b c f y x"]) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:

@@ -15,12 +15,14 @@ from armillary.worlds.video_diffusion.window import GIVEN, HIDDEN, Noise
 class VideoState(State):
     """The chunk that is being dreamt: what it began from, what was done in it, and the noise that it is drawn from.
 
-    Of the `k` frames before the chunk the last `count` are there; as many of them are used as cells allow. Actions are standardised;
-    `known` says of those between the frames whether anyone told them. `augment` is the noise level of the frames: zero for real ones.
+    Of the `k` frames before the chunk the last `count` are there, of those cameras that `seen` names; as many of them are used as cells
+    allow. Actions are standardised; `known` says of those between the frames whether anyone told them. `augment` is the noise level of
+    the frames: zero for real ones.
     """
 
-    context: Float[Tensor, "b k 3 h w"]
+    context: Float[Tensor, "b k 3 h vw"]
     count: Int[Tensor, " b"]
+    seen: Bool[Tensor, "b v"]
     between: Float[Tensor, "b m a"]
     known: Bool[Tensor, "b m"]
     augment: Float[Tensor, " b"]
@@ -39,17 +41,21 @@ def begin(chunks: Chunks, rng: Generator, /, **known: Tensor) -> VideoState:
     return VideoState(**known, done=done, position=torch.zeros_like(known["count"]), noise=noise.cells, action_noise=noise.actions)
 
 
-def film(chunks: Chunks, state: VideoState, count: int, position: int) -> Float[Tensor, "b t 3 h w"]:
-    """The chunk so far, from the first frame used to the picture at `position`. All rows have the same `count` and `position`."""
+def film(chunks: Chunks, state: VideoState, count: int, position: int) -> Float[Tensor, "b t 3 h vw"]:
+    """The chunk so far, from the first frame used to the picture at `position`. All rows have the same `count` and `position`.
+
+    What a camera that was not seen would have shown of those frames is drawn as well.
+    """
     config, used = chunks.config, chunks.longest(count)
     first = config.context_steps - used
     frames = state.context[:, first:]
-    if position == 0:
+    if position == 0 and bool(state.seen.all()):
         return frames
     whole = chunks.shortest(used + position)
     acted = torch.where(state.known[:, first:], GIVEN, HIDDEN)
     asked = Asked(
         frames=frames,
+        shown=used * state.seen.long(),
         actions=padded(torch.cat([state.between[:, first:], state.done[:, :position]], dim=1), whole - 1),
         acted=padded(torch.cat([acted, acted.new_full((len(acted), position), GIVEN)], dim=1), whole - 1),
         augment=state.augment,
@@ -70,20 +76,27 @@ def next_chunk(chunks: Chunks, state: VideoState, rng: Generator) -> VideoState:
     frames, count, augment = recent(chunks, old)
     between, known = past(old)
     new = replace(old, context=frames, count=count, between=between, known=known, augment=augment, done=torch.zeros_like(old.done))
-    new = replace(new, position=torch.zeros_like(old.position), noise=noise.cells[ended], action_noise=noise.actions[ended]).tensors()
+    new = replace(
+        new,
+        seen=torch.ones_like(old.seen),
+        position=torch.zeros_like(old.position),
+        noise=noise.cells[ended],
+        action_noise=noise.actions[ended],
+    ).tensors()
     return state.with_tensors({name: tensor.index_copy(0, ended, new[name]) for name, tensor in state.tensors().items()})
 
 
-def recent(chunks: Chunks, state: VideoState) -> tuple[Float[Tensor, "b k 3 h w"], Int[Tensor, " b"], Float[Tensor, " b"]]:
-    """The last pictures, given or drawn, how many there are, and their noise level as a context."""
+def recent(chunks: Chunks, state: VideoState) -> tuple[Float[Tensor, "b k 3 h vw"], Int[Tensor, " b"], Float[Tensor, " b"]]:
+    """The last pictures of all cameras, given or drawn, how many there are, and their noise level as a context."""
     most, frames, count = chunks.config.context_steps, torch.zeros_like(state.context), torch.zeros_like(state.count)
     for rows, had, position in alike(state):
+        drawn = film(chunks, state.rows(rows), had, position)
         unused = state.context[rows, most - had : most - chunks.longest(had)]
-        shown = torch.cat([unused, film(chunks, state.rows(rows), had, position)], dim=1)
+        shown = torch.cat([unused, drawn], dim=1) if bool(state.seen[rows].all()) else drawn
         kept = min(shown.shape[1], most)
         frames[rows] = filled(shown[:, -kept:], most)
         count[rows] = kept
-    dreamt = torch.where(state.position > 0, chunks.config.context_noise, state.augment)
+    dreamt = torch.where((state.position > 0) | ~state.seen.all(1), chunks.config.context_noise, state.augment)
     return frames, count, dreamt
 
 
@@ -96,9 +109,9 @@ def past(state: VideoState) -> tuple[Float[Tensor, "b m a"], Bool[Tensor, "b m"]
 
 
 def alike(state: VideoState) -> list[tuple[Int[Tensor, " n"], int, int]]:
-    """Rows whose chunks have as many frames given and as many drawn: (rows, given, drawn)."""
-    pairs, which = torch.stack([state.count, state.position], dim=1).unique(dim=0, return_inverse=True)
-    return [((which == index).nonzero()[:, 0], *pair) for index, pair in enumerate(pairs.tolist())]
+    """Rows whose chunks have as many frames given and as many drawn, of all cameras or not: (rows, given, drawn)."""
+    kinds, which = torch.stack([state.count, state.position, state.seen.all(1)], dim=1).unique(dim=0, return_inverse=True)
+    return [((which == index).nonzero()[:, 0], *kind[:2]) for index, kind in enumerate(kinds.tolist())]
 
 
 def filled(values: Tensor, steps: int) -> Tensor:

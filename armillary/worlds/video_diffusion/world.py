@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 
 from armillary.core import (
     Batch,
+    CompletesViews,
     ConfigError,
     Imagines,
     Loss,
@@ -29,37 +30,40 @@ from armillary.data.shape import DataShape
 from armillary.nn.action_scale import ActionScale
 from armillary.worlds.video_diffusion.chunks import Asked, Chunks
 from armillary.worlds.video_diffusion.config import ModelConfig
-from armillary.worlds.video_diffusion.denoiser import MOTION_SIZE, Denoiser
+from armillary.worlds.video_diffusion.denoiser import Denoiser
 from armillary.worlds.video_diffusion.learning import batch_loss
 from armillary.worlds.video_diffusion.space import Latents, Pixels
 from armillary.worlds.video_diffusion.state import VideoState, alike, begin, filled, film, next_chunk, padded, past, recent
 from armillary.worlds.video_diffusion.text import build_reader
+from armillary.worlds.video_diffusion.views import draw_others, fields_of_view_deg_of, spread_over
 from armillary.worlds.video_diffusion.window import DRAWN, GIVEN, HIDDEN, NEEDS_TEXT, served_modes
 
 logger = logging.getLogger(__name__)
 DRAW = "diffusion"
 
 
-class VideoDiffusionWorld(nn.Module, World[VideoState], Renders, Imagines, Trainable):
+class VideoDiffusionWorld(nn.Module, World[VideoState], Renders, Imagines, CompletesViews, Trainable):
     """p(what is not known | what is known) of a chunk: its frames, its actions, and a text.
 
+    The pictures of several cameras stand side by side; which of them a prompt's frames are, `Prompt.cameras` says.
     A step costs nothing: a picture is drawn when someone looks, with the chunk up to it, and depends on no later action. The same
     state gives the same picture.
     """
 
     def __init__(self, config: ModelConfig, shape: DataShape):
         super().__init__()
-        self.config, self.picture = config, (3, shape.height, shape.width)
-        self.space = Latents(config.latents, config.tokenizer) if config.tokenizer else Pixels()
-        side = self.space.side * config.patch
-        if shape.height % side or shape.width % side:
+        self.config, self.picture, self.cameras = config, (3, shape.height, shape.width), shape.cameras
+        views = max(len(shape.cameras), 1)
+        self.space = Latents(config.latents, config.tokenizer, views) if config.tokenizer else Pixels()
+        side, width = self.space.side * config.patch, shape.width // views
+        if shape.height % side or width % side:
             raise ConfigError(
                 f"picture sides must be multiples of {side} (model.patch {config.patch} x {self.space.side} pixels a cell), "
-                f"received {shape.height} x {shape.width}; set data.height and data.width"
+                f"received {shape.height} x {width}; set data.height and data.width"
             )
-        field_of_view_deg = _field_of_view_deg(config, shape)
+        fields_of_view_deg = fields_of_view_deg_of(config, shape, views)
         self.reader = build_reader(config, shape.has_text)
-        self.modes, missing = served_modes(config.modes, has_text=self.reader is not None, has_actions=shape.action_size > 0)
+        self.modes, missing = served_modes(config.modes, has_text=self.reader is not None, has_actions=shape.action_size > 0, views=views)
         if not self.modes:
             raise ConfigError(f"the data serves none of the modes asked for ({', '.join(missing)}); give another of model.modes a weight")
         for name in missing:
@@ -70,9 +74,9 @@ class VideoDiffusionWorld(nn.Module, World[VideoState], Renders, Imagines, Train
             self.space,
             ActionScale(shape.action_mean, shape.action_std),
             text_width=0 if self.reader is None else self.reader.width,
-            grid=(shape.height // side, shape.width // side),
+            grid=(shape.height // side, width // side),
             seconds_per_step=shape.seconds_per_step,
-            field_of_view_deg=field_of_view_deg,
+            fields_of_view_deg=fields_of_view_deg,
         )
         self.chunks = Chunks(config, self.picture, self.space, self.denoiser, self.reader)
         self.spec = WorldSpec(
@@ -89,8 +93,12 @@ class VideoDiffusionWorld(nn.Module, World[VideoState], Renders, Imagines, Train
         return self.denoiser.standardise
 
     def start(self, prompt: Prompt, rng: Generator) -> VideoState:
-        """From the last frames (at most `context_steps`), the actions between them if they are known, and a text if there is one."""
+        """From the last frames (at most `context_steps`), the actions between them if they are known, and a text if there is one.
+
+        What a camera that the prompt does not show sees is drawn.
+        """
         require(prompt, "frames")
+        prompt, seen = spread_over(prompt, self.cameras, self.picture)
         between = self.standardise.between_frames(prompt, self.picture)
         _require_finite(frames=prompt.frames, actions=between)
         frames, most = prompt.frames, self.config.context_steps
@@ -101,6 +109,7 @@ class VideoDiffusionWorld(nn.Module, World[VideoState], Renders, Imagines, Train
             rng,
             context=filled(frames[:, -count:], most),
             count=torch.full((len(frames),), count, device=frames.device),
+            seen=seen.expand(len(frames), -1),
             between=filled(between, most - 1),
             known=filled(known, most - 1),
             augment=torch.zeros(len(frames), device=frames.device),
@@ -128,18 +137,23 @@ class VideoDiffusionWorld(nn.Module, World[VideoState], Renders, Imagines, Train
             rng,
             context=torch.cat([frames, observation[:, None]], dim=1)[:, 1:],
             count=count,
+            seen=torch.ones_like(state.seen),
             between=torch.cat([between, action[:, None]], dim=1)[:, 1:],
             known=torch.cat([known, torch.ones_like(known[:, :1])], dim=1)[:, 1:] if known.shape[1] else known,
             augment=torch.where(count == 1, 0.0, augment),
             text=state.text,
         )
 
-    def render(self, state: VideoState) -> dict[str, Float[Tensor, "b 3 h w"]]:
-        """The picture at the state's position, drawn from its noise: the same each time. A given frame comes back as it is."""
+    def render(self, state: VideoState) -> dict[str, Float[Tensor, "b 3 h _"]]:
+        """The picture at the state's position, drawn from its noise: the same each time. A given frame comes back as it is.
+
+        With several cameras, `rgb` is all of them side by side, and each is there by its name as well.
+        """
         pictures = torch.empty_like(state.context[:, -1])
         for rows, count, position in alike(state):
             pictures[rows] = film(self.chunks, state.rows(rows), count, position)[:, -1]
-        return {"rgb": pictures}
+        alone = zip(self.cameras, pictures.chunk(len(self.cameras), dim=-1), strict=True) if self.cameras else ()
+        return {"rgb": pictures, **dict(alone)}
 
     @property
     def imagines_from(self) -> tuple[str, ...]:
@@ -159,18 +173,20 @@ class VideoDiffusionWorld(nn.Module, World[VideoState], Renders, Imagines, Train
         config, begun = self.config, asked.frames.shape[1]
         if steps is None:
             steps = config.chunk_steps if actions is None else actions.shape[1]
-        film = asked.frames
+        film, shown = asked.frames, asked.shown
         while film.shape[1] < begun + steps:
             kept = self.chunks.longest(min(film.shape[1], config.context_steps)) if film.shape[1] else 0
             first, length = film.shape[1] - kept, (kept or config.context_steps) + config.chunk_steps
             chunk = replace(
                 self.chunks.ask(film[:, first:], length - 1, asked.text),
+                shown=(shown - first).clamp(min=0),
                 actions=padded(asked.actions[:, first:], length - 1),
                 acted=padded(asked.acted[:, first:], length - 1),
                 augment=torch.full((count,), config.context_noise if film.shape[1] > begun else 0.0, device=film.device),
             )
             drawn, _ = self.chunks.draw(chunk, self.chunks.noise(count, length, rng))
-            film = torch.cat([film, drawn[:, kept:]], dim=1)
+            film = torch.cat([film[:, :first], drawn], dim=1)
+            shown = torch.full_like(shown, film.shape[1])
         return film[:, begun : begun + steps]
 
     @torch.no_grad()
@@ -192,6 +208,19 @@ class VideoDiffusionWorld(nn.Module, World[VideoState], Renders, Imagines, Train
         return self._in_units(torch.cat(found, dim=1)[:, : frames.shape[1] - 1])
 
     @torch.no_grad()
+    def see_from_all(self, prompt: Prompt, rng: Generator) -> Float[Tensor, "b t 3 h w"]:
+        """What every camera saw at the moments of the prompt's frames, which only some show; those come back as they are.
+
+        WorldError where no camera is left to be drawn, or when that was not trained.
+        """
+        self._require_mode("view_to_view")
+        require(prompt, "frames")
+        asked, _ = self._asked(prompt, None)
+        if bool(asked.shown.all()):
+            raise WorldError(f"the prompt shows all cameras; name in Prompt.cameras those that it has, of {', '.join(self.cameras)}")
+        return draw_others(self.chunks, asked, rng)
+
+    @torch.no_grad()
     def act(self, prompt: Prompt, rng: Generator) -> Float[Tensor, "b t a"]:
         """A chunk of actions to do after the frames (and the actions between them, if they are known), as the recordings would.
 
@@ -205,7 +234,8 @@ class VideoDiffusionWorld(nn.Module, World[VideoState], Renders, Imagines, Train
         chunk = self.chunks.ask(asked.frames[:, first:], length - 1, asked.text)
         acted = torch.full_like(chunk.acted, DRAWN)
         acted[:, : kept - 1] = asked.acted[:, first:]
-        chunk = replace(chunk, actions=padded(asked.actions[:, first:], length - 1), acted=acted)
+        shown = (asked.shown - first).clamp(min=0)
+        chunk = replace(chunk, shown=shown, actions=padded(asked.actions[:, first:], length - 1), acted=acted)
         _, actions = self.chunks.draw(chunk, self.chunks.noise(count, length, rng))
         return self._in_units(actions[:, kept - 1 :])
 
@@ -239,6 +269,7 @@ class VideoDiffusionWorld(nn.Module, World[VideoState], Renders, Imagines, Train
             count = len(prompt.text)
             nothing = torch.zeros(count, 0, *self.picture, device=device)
             return self.chunks.ask(nothing, 0, self._text(prompt.text, count)), count
+        prompt, seen = spread_over(prompt, self.cameras, self.picture)
         between = self.standardise.between_frames(prompt, self.picture)
         count, told = len(between), prompt.actions is not None
         _require_finite(frames=prompt.frames, actions=between)
@@ -251,7 +282,7 @@ class VideoDiffusionWorld(nn.Module, World[VideoState], Renders, Imagines, Train
             between = torch.cat([between, self.standardise(actions)], dim=1)
             acted = torch.cat([acted, torch.full(actions.shape[:2], GIVEN, device=device)], dim=1)
         asked = self.chunks.ask(prompt.frames, acted.shape[1], self._text(prompt.text, count))
-        return replace(asked, actions=between, acted=acted), count
+        return replace(asked, shown=asked.shown * seen, actions=between, acted=acted), count
 
     def _text(self, texts: Sequence[str] | None, count: int) -> UInt8[Tensor, "b n"]:
         """Of no length where nothing reads it; no text is an empty one. WorldError for another number of texts."""
@@ -269,21 +300,6 @@ class VideoDiffusionWorld(nn.Module, World[VideoState], Renders, Imagines, Train
     def _require_mode(self, name: str) -> None:
         if name not in self.modes:
             raise WorldError(f"this world was not trained for {name}; train one with --model.modes.{name} above 0, on data that serves it")
-
-
-def _field_of_view_deg(config: ModelConfig, shape: DataShape) -> float:
-    """Of the camera whose motions the actions are; 0 where they are not. ConfigError where that cannot be."""
-    if not config.camera_condition:
-        return 0.0
-    if not shape.action_size or shape.action_size % MOTION_SIZE:
-        raise ConfigError(
-            f"model.camera_condition takes actions for motions of the camera: {MOTION_SIZE} numbers, or as many for each motion of a step; "
-            f"these have {shape.action_size}; with --data.camera-motion yes they are read from the dataset's poses"
-        )
-    found = config.field_of_view_deg or shape.field_of_view_deg
-    if not found:
-        raise ConfigError("model.camera_condition needs model.field_of_view_deg, or data.camera_motion to read it from the dataset")
-    return found
 
 
 def _require_finite(**given: Tensor) -> None:

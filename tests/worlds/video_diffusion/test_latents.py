@@ -41,9 +41,9 @@ def given(tmp_path_factory):
     return folder, tokenizer_run(folder)
 
 
-def latent_world(folder, **changes):
+def latent_world(folder, shape=SHAPE, **changes):
     torch.manual_seed(0)
-    world = build(complete(small_config(tokenizer=str(folder), **(CHUNK | changes))), SHAPE)
+    world = build(complete(small_config(tokenizer=str(folder), **(CHUNK | changes))), shape)
     with torch.no_grad():
         for parameter in world.denoiser.parameters():
             if not parameter.any():
