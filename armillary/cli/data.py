@@ -50,6 +50,9 @@ def _add_record(jobs) -> None:
     job.add_argument("--size", type=int, default=64, metavar="N", help="pixels of a side (default: 64)")
     job.add_argument("--policy", default="mixed", metavar="NAME", help="mixed (scripted and random in turn) or uniform (random actions)")
     job.add_argument("--no-goal", action="store_true", help="leave the goal out of the pictures: what a JEPA is best trained on")
+    job.add_argument(
+        "--events", nargs="*", default=[], metavar="TEXT", help='what happens now and then, captioned: rain, night, "a wall appears"'
+    )
     job.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything")
 
 
@@ -71,6 +74,7 @@ def record_world(options: Namespace, console: Console) -> int:
         policy=options.policy,
         show_goal=not options.no_goal,
         layout=layout,
+        events=tuple(options.events),
     )
     value = asdict(recording) | {"out": options.out}
     what = f"{options.episodes} episodes of {options.steps} frames of {options.env}"

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from armillary.core.errors import WorldError
 from armillary.core.state import State, concatenate
-from armillary.core.world import Embeds, Prompt, Renders, Rewards, World, WorldSpec, seeded
+from armillary.core.world import Embeds, Prompt, Promptable, Renders, Rewards, World, WorldSpec, seeded
 
 NUM_WORLDS = 3
 NUM_STEPS = 3
@@ -319,7 +319,28 @@ def _reward_problem(world: Rewards, state: State) -> str:
     return "" if bool(((going >= 0) & (going <= 1)).all()) else f"continue must lie in [0, 1], found {going.min():.3g} to {going.max():.3g}"
 
 
-_ABILITIES: tuple[tuple[type, Callable], ...] = ((Renders, _picture_problem), (Embeds, _vector_problem), (Rewards, _reward_problem))
+def _prompt_problem(world: Promptable, state: State) -> str:
+    if not world.events:
+        return ""
+    before, texts = _copies(state.tensors()), [world.events[0], *[""] * (state.batch_size - 1)]
+    told = world.prompt(state, texts)
+    if any(not torch.equal(tensor, before[name]) for name, tensor in state.tensors().items()):
+        return "prompt wrote to the state that it was given"
+    if isinstance(world, Renders) and not torch.equal(world.render(told)["rgb"], world.render(state)["rgb"]):
+        return "prompt must leave what is seen now; an event begins with the next step"
+    try:
+        world.prompt(state, [*texts, ""])
+    except WorldError:
+        return ""
+    return "prompt must refuse texts that are not as many as worlds, with a WorldError"
+
+
+_ABILITIES: tuple[tuple[type, Callable], ...] = (
+    (Renders, _picture_problem),
+    (Embeds, _vector_problem),
+    (Rewards, _reward_problem),
+    (Promptable, _prompt_problem),
+)
 
 
 def _check_observe(trial: _Trial) -> None:

@@ -17,6 +17,7 @@ class Episode:
 
     `actions[t]` is what was commanded after `frames[t]` was seen: it leads from frame `t` to frame `t + 1`.
     `rewards[t]` and `terminated[t]` are the outcome of `actions[t]`, that is of arriving at frame `t + 1`.
+    `captions[t]` says in words what goes on in frame `t`, empty where nothing does; None where nobody said anything of single frames.
     """
 
     frames: Mapping[str, UInt8[np.ndarray, "t h w c"]]
@@ -26,13 +27,14 @@ class Episode:
     rewards: Float32[np.ndarray, " t"] | None = None
     terminated: Bool[np.ndarray, " t"] | None = None
     task: str = ""
+    captions: tuple[str, ...] | None = None
     index: int = 0
     content_hash: str = ""
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self):
         columns = {"actions": self.actions, **{f"frames[{k}]": v for k, v in self.frames.items()}}
-        columns |= {k: v for k in ("state", "rewards", "terminated") if (v := getattr(self, k)) is not None}
+        columns |= {k: v for k in ("state", "rewards", "terminated", "captions") if (v := getattr(self, k)) is not None}
         columns |= {f"labels[{k}]": v for k, v in self.labels.items()}
         lengths = {name: len(column) for name, column in columns.items()}
         if len(set(lengths.values())) > 1:
@@ -42,6 +44,11 @@ class Episode:
 
     def __len__(self) -> int:
         return len(self.actions)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What is said of every frame: its caption, or the task where frames have none. On disk it is the row's `task_index`."""
+        return (self.task,) * len(self) if self.captions is None else self.captions
 
     def every(self, stride: int, offset: int = 0) -> "Episode":
         """The same recording seen every `stride` frames, from frame `offset` on.
@@ -70,6 +77,7 @@ class Episode:
             frames={key: keep(value) for key, value in self.frames.items()},
             actions=group(self.actions).reshape(count, -1),
             state=keep(self.state),
+            captions=keep(self.captions),
             rewards=None if rewards is None else rewards.sum(axis=1),
             terminated=None if terminated is None else terminated.any(axis=1),
             labels={key: keep(value) for key, value in self.labels.items()},
@@ -81,7 +89,7 @@ class Episode:
 class Batch:
     """Windows of `t` instants from `b` recordings; same alignment as `Episode`. Frames are float in [0, 1].
 
-    `text` is what each recording says its task is (core/text.py); None where none says anything.
+    `text` is what each recording says its task is (core/text.py), `captions` what it says of each instant; None where none says anything.
     """
 
     frames: Float[Tensor, "b t c h w"]
@@ -90,6 +98,7 @@ class Batch:
     rewards: Float[Tensor, "b t"] | None = None
     terminated: Bool[Tensor, "b t"] | None = None
     text: UInt8[Tensor, "b n"] | None = None
+    captions: UInt8[Tensor, "b t n"] | None = None
     episode: Int[Tensor, " b"] | None = None
     seconds_per_step: float = 0.0
 

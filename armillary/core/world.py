@@ -186,6 +186,22 @@ class InfersActions(ABC):
         """The state after these latent actions. WorldError for one that does not exist."""
 
 
+class Promptable(ABC):
+    """A world in which something else begins to happen when it is told so in words: an event, which lasts until another text."""
+
+    @property
+    @abstractmethod
+    def events(self) -> tuple[str, ...]:
+        """The texts that it knows."""
+
+    @abstractmethod
+    def prompt(self, state, text: Sequence[str]):
+        """The same moment, from whose next step on there goes on what each world's text says; "" ends it. What is seen now stays.
+
+        WorldError where there are not as many texts as worlds.
+        """
+
+
 class Portable(ABC):
     """A world whose step, once its chance is drawn, is a function of tensors alone, so that another runtime or device can take it over.
 

@@ -16,7 +16,7 @@ from armillary.data.metadata import Listed, Metadata, read_metadata
 from armillary.data.remembered import inspect_or_remember
 from armillary.data.report import EpisodeRecord, Quarantined, Report
 from armillary.data.rows import RowReader, numbers
-from armillary.data.schema import ACTION, BOOKKEEPING, DONE, NUMERIC, REWARD, STATE, DatasetInfo
+from armillary.data.schema import ACTION, BOOKKEEPING, DONE, NUMERIC, REWARD, STATE, DatasetInfo, Feature
 from armillary.data.validate import report_on
 from armillary.data.video import decode_video
 
@@ -109,11 +109,17 @@ class Dataset:
             rewards=None if reward is None else _float32(reward)[:, 0],
             terminated=None if done is None else done[:, 0].astype(bool),
             labels={key: self._shaped(key, column) for key, column in columns.items()},
-            task="; ".join(record.tasks),
+            task="; ".join(filter(None, record.tasks)),
+            captions=self._captions(record) if len(set(record.tasks)) > 1 else None,
             index=record.index,
             content_hash=record.content_hash,
             seconds_per_step=self.info.seconds_per_step,
         )
+
+    def _captions(self, record: EpisodeRecord) -> tuple[str, ...]:
+        """The task of every row, of an episode that has several."""
+        numbered = numbers(self.rows(record), Feature(key="task_index", dtype=BOOKKEEPING["task_index"], shape=(1,)))[:, 0]
+        return tuple(self.task_names.get(number, "") for number in numbered.tolist())
 
     def _shaped(self, key: str, column: np.ndarray) -> np.ndarray:
         """A label's rows in the shape of its feature; a single number a row as `t`."""

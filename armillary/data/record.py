@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from jaxtyping import Int64
 
 from armillary.core.episode import Episode
 from armillary.core.errors import DataError, StorageError
@@ -89,10 +90,11 @@ class DatasetWriter:
         check_episode(episode, features, fps, self._features or features, self._fps or fps)
         self._features, self._fps = self._features or features, fps
         number, frames = self._episodes, self._frames + len(episode)
-        tasks = list(dict.fromkeys([*self._tasks, episode.task]))
+        tasks = list(dict.fromkeys([*self._tasks, *episode.texts]))
         if tasks != self._tasks:
             write_tasks(self.path, tasks)
-        row, stats = self._write_single(episode, number, tasks.index(episode.task))
+        task_index = np.array([tasks.index(text) for text in episode.texts])
+        row, stats = self._write_single(episode, number, task_index)
         write_episodes(self.path, number, [row], [stats], chunk=SINGLE_CHUNK)
         joined = join_stats([self._stats, stats] if self._stats else [stats])
         write_stats(self.path, joined)
@@ -123,15 +125,17 @@ class DatasetWriter:
         self._episodes, self._frames, self._tasks = info.total_episodes, info.total_frames, list(info.tasks)
         self._stats = join_stats([as_arrays(one.stats) for one in metadata.listed])
 
-    def _write_single(self, episode: Episode, number: int, task: int) -> tuple[dict[str, object], dict[str, Stats]]:
+    def _write_single(
+        self, episode: Episode, number: int, task_index: Int64[np.ndarray, " t"]
+    ) -> tuple[dict[str, object], dict[str, Stats]]:
         chunk, file = SINGLE_CHUNK + number // FILES_PER_CHUNK, number % FILES_PER_CHUNK
         place = {"chunk_index": chunk, "file_index": file}
-        task_index = np.full(len(episode), task)
+        tasks = list(dict.fromkeys(episode.texts))
         rows = _rows_of(episode, self._features)
         table, stats = episode_table(rows, self._features, self._fps, number, self._frames, task_index)
-        content = ContentHash(self._fps, [episode.task])
+        content = ContentHash(self._fps, tasks)
         content.add_rows(table, self._features)
-        row = {"episode_index": number, "tasks": [episode.task], "length": len(episode)}
+        row = {"episode_index": number, "tasks": tasks, "length": len(episode)}
         row |= {"data/chunk_index": chunk, "data/file_index": file}
         row |= {"dataset_from_index": self._frames, "dataset_to_index": self._frames + len(episode)}
         for camera in sorted(episode.frames):

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+MOST_CAPTIONS = 64
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
@@ -28,7 +30,8 @@ class DataConfig:
 class DataShape:
     """Sizes and scales read from the training episodes (after the stride was applied).
 
-    `state_size` is 0 where the episodes hold no robot state; `has_text` says whether any of them names its task.
+    `state_size` is 0 where the episodes hold no robot state; `has_text` says whether any of them names its task;
+    `captions` are the texts that go with single frames, where these have texts of their own: the most frequent, MOST_CAPTIONS at most.
     `field_of_view_deg`, of the picture's width, is 0 where nobody asked for the motion of the camera. `cameras`, empty where there is one,
     are those that stand side by side in a picture, whose whole width `width` is; `more_fields_of_view_deg` are those of all but the first.
     """
@@ -44,6 +47,7 @@ class DataShape:
     state_mean: tuple[float, ...] = ()
     state_std: tuple[float, ...] = ()
     has_text: bool = False
+    captions: tuple[str, ...] = ()
     field_of_view_deg: float = 0.0
     cameras: tuple[str, ...] = ()
     more_fields_of_view_deg: tuple[float, ...] = ()

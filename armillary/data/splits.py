@@ -1,5 +1,6 @@
 """Which episodes are learned from, which choose the checkpoint, and which are held out; and the scales of the first."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import floor
@@ -12,7 +13,7 @@ from jaxtyping import Float32
 from armillary.core.episode import Episode
 from armillary.core.errors import ConfigError, DataError
 from armillary.core.storage import read_json, write_json
-from armillary.data.shape import DataConfig, DataShape
+from armillary.data.shape import MOST_CAPTIONS, DataConfig, DataShape
 
 T = TypeVar("T")
 _PARTS = ("train", "validation", "test")
@@ -121,7 +122,16 @@ def measure(episodes: Sequence[Episode], config: DataConfig) -> DataShape:
         state_std=state_std,
         has_text=any(episode.task for episode in episodes),
         cameras=config.cameras if len(config.cameras) > 1 else (),
+        captions=_captions(episodes),
     )
+
+
+def _captions(episodes: Sequence[Episode]) -> tuple[str, ...]:
+    """The texts of single frames, most frequent first; none where all frames of each episode have the same."""
+    if all(episode.captions is None for episode in episodes):
+        return ()
+    counts = Counter(text for episode in episodes for text in episode.texts if text)
+    return tuple(text for text, _ in counts.most_common(MOST_CAPTIONS))
 
 
 def _scale(columns: Sequence[Float32[np.ndarray, "_ d"]], what: str) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -6,7 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt8
+from torch import Tensor
 
 from armillary.core.episode import Batch, Episode
 from armillary.core.errors import ConfigError, DataError
@@ -113,6 +114,9 @@ class WindowLoader:
         self.workers, self.start_step = workers, start_step
         self._columns = ("actions", *(name for name in _OPTIONAL if all(getattr(e, name) is not None for e in episodes)))
         self._text_bytes = max((len(episode.task.encode()) for episode in episodes), default=0)
+        captioned = any(episode.captions is not None for episode in episodes)
+        said = {text for episode in episodes for text in set(episode.texts)} if captioned else ()
+        self._caption_bytes = max((len(text.encode()) for text in said), default=0)
         self._pool: ThreadPoolExecutor | None = None
 
     def __iter__(self) -> Iterator[Batch]:
@@ -168,9 +172,15 @@ class WindowLoader:
             frames=to_model(frames),
             **columns,
             text=to_bytes([episode.task for episode, _ in cuts], self._text_bytes) if self._text_bytes else None,
+            captions=self._captions(cuts) if self._caption_bytes else None,
             episode=torch.from_numpy(windows[:, 0].copy()),
             seconds_per_step=first.seconds_per_step,
         )
+
+    def _captions(self, cuts: list[tuple[Episode, slice]]) -> UInt8[Tensor, "b t n"]:
+        """What is said of every frame; an episode whose frames have no captions of their own has the same task in each."""
+        texts = [text for episode, cut in cuts for text in episode.texts[cut]]
+        return to_bytes(texts, self._caption_bytes).unflatten(0, (len(cuts), -1))
 
 
 def _check_alike(episodes: Sequence[Episode], camera: str, sampler: WindowSampler) -> None:

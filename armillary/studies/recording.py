@@ -15,7 +15,7 @@ NO_GOAL = "-no-goal"  # ends the robot's name where the goal was left out of the
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """What to record of which small world; `layout` in a person's words."""
+    """What to record of which small world; `layout` in a person's words, `events` among those that it knows."""
 
     env: str
     num_episodes: int = 60
@@ -25,6 +25,7 @@ class Recording:
     policy: str = "mixed"
     show_goal: bool = True
     layout: Mapping[str, str] = field(default_factory=dict)
+    events: tuple[str, ...] = ()
 
     def episodes(self) -> Iterator[Episode]:
         """The episodes, one by one. ConfigError, at once, for what cannot be recorded."""
@@ -38,6 +39,7 @@ class Recording:
             policy=self.policy,
             layout=read_layout(world, self.layout),
             show_goal=self.show_goal,
+            events=self.events,
         )
 
     @property

@@ -107,6 +107,7 @@ def _made_up(shape: DataShape, stretch: Stretch) -> Batch:
         rewards=torch.zeros(rows, steps) if shape.has_rewards else None,
         terminated=torch.zeros(rows, steps, dtype=torch.bool) if shape.has_rewards else None,
         text=to_bytes(["a made-up task"] * rows) if shape.has_text else None,
+        captions=to_bytes(["a made-up event"] * rows * steps).unflatten(0, (rows, steps)) if shape.captions else None,
         episode=torch.zeros(rows, dtype=torch.long),
         seconds_per_step=shape.seconds_per_step,
     )

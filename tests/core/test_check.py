@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from armillary.core import Prompt, WorldError, check_world, require, seeded
+from armillary.core import Prompt, Promptable, WorldError, check_world, require, seeded
 from tests.core.counting import Count, CountingWorld, NoisyWorld
 
 
@@ -24,7 +24,18 @@ class FromFrames(NoisyWorld):
         return Count(value=prompt.frames.mean(dim=(1, 2, 3, 4)), last=prompt.actions[:, -1, 0].clone())
 
 
-@pytest.mark.parametrize("world", [CountingWorld(), NoisyWorld(), FromFrames()], ids=lambda world: type(world).__name__)
+class Told(NoisyWorld, Promptable):
+    """Counts to one side when told so."""
+
+    events = ("up",)
+
+    def prompt(self, state, text):
+        if len(text) != state.batch_size:
+            raise WorldError(f"needs {state.batch_size} texts, received {len(text)}")
+        return replace(state, last=torch.tensor([float(one == "up") for one in text]))
+
+
+@pytest.mark.parametrize("world", [CountingWorld(), NoisyWorld(), FromFrames(), Told()], ids=lambda world: type(world).__name__)
 @pytest.mark.parametrize("seed", [0, 7])
 def test_good_worlds_pass(world, seed):
     check_world(world, seed=seed)
@@ -192,6 +203,22 @@ class GoesOnTwice(CountingWorld):
         return state.last, torch.full_like(state.last, 2.0)
 
 
+class HappensAtOnce(Told):
+    def prompt(self, state, text):
+        return replace(super().prompt(state, text), value=state.value + 1)
+
+
+class TellsTheStateItself(Told):
+    def prompt(self, state, text):
+        state.last.fill_(1.0)
+        return state
+
+
+class TakesAnyNumber(Told):
+    def prompt(self, state, text):
+        return state
+
+
 class StartsFromNothing(FromFrames):
     def start(self, prompt, rng):
         return super().start(prompt, rng) if prompt.frames is not None else CountingWorld.start(self, prompt, rng)
@@ -262,6 +289,9 @@ class HidesAList(CountingWorld):
         (EmbedsOneAxis(), "Embeds keeps its promise"),
         (RewardsTheBatch(), "Rewards keeps its promise"),
         (GoesOnTwice(), "Rewards keeps its promise"),
+        (HappensAtOnce(), "Promptable keeps its promise.*next step"),
+        (TellsTheStateItself(), "Promptable keeps its promise.*wrote"),
+        (TakesAnyNumber(), "Promptable keeps its promise.*as many"),
         (StartsFromNothing(), "start refuses"),
         (MixesPrompts(), "never influence"),
         (StartsTooFew(), "batch first"),

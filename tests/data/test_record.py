@@ -53,6 +53,19 @@ def test_what_was_recorded_is_read_back(tmp_path: Path):
     assert bare.frames == {} and len(bare) == 9 and len(open_dataset(path).load(0, cameras=(WRIST,)).frames) == 1
 
 
+def test_captions_are_the_rows_tasks(tmp_path: Path):
+    """As LeRobot has it: every row names its task, so what is said may change within an episode."""
+    texts = ("", "", "rain", "rain", "", "night", "night", "night")
+    captioned, plain = replace(episode(0, 8, task=""), captions=texts), episode(1, 6, task="push")
+    path = write_dataset(tmp_path / "set", [captioned, plain])
+    assert validate(path).ok
+    opened = open_dataset(path)
+    first, second = opened.load(0), opened.load(1)
+    assert first.captions == texts and first.task == "rain; night" and first.every(2).captions == ("", "rain", "", "night")
+    assert second.captions is None and second.texts == ("push",) * 6
+    assert [opened.task_names[number] for number in opened.rows(0)["task_index"].to_pylist()] == list(texts)
+
+
 def test_a_recording_goes_on_where_it_was_closed(tmp_path: Path):
     originals = [episode(n) for n in range(5)]
     write_dataset(tmp_path / "set", originals[:2])

@@ -74,6 +74,8 @@ def test_scales_are_those_of_the_actions_and_a_still_joint_is_floored():
     assert (shape.action_size, shape.seconds_per_step, shape.has_rewards) == (3, 0.1, False)
     assert not shape.has_text and measure([parts[0], dataclasses.replace(parts[1], task="go")], DataConfig()).has_text
     assert (shape.state_size, shape.state_mean, shape.state_std) == (0, (), ())
+    said = dataclasses.replace(parts[0], captions=("", "rain") * 30 + ("night",) * 20)
+    assert shape.captions == () and measure([said, parts[1]], DataConfig()).captions == ("rain", "night"), "the most frequent first"
     wrong = dataclasses.replace(whole, actions=actions[:, :2], index=4)
     with pytest.raises(DataError, match="episode 4 has 2 action values"):
         measure([*parts, wrong], DataConfig())

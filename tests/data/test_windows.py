@@ -183,3 +183,16 @@ def test_closing_ends_the_threads():
     loader.close()
     assert not any(thread.name.startswith("armillary-windows") for thread in threading.enumerate())
     stream.close()
+
+
+def test_captions_stay_beside_their_frames():
+    """Where one episode says something of single frames, the others say their task of each; where none does, nobody does."""
+    texts = tuple(f"é{t}" if t % 3 else "" for t in range(14))
+    made = [replace(one, task="push") for one in episodes()]
+    assert WindowLoader(made, CAMERA, sampler()).read(0).captions is None
+    made[1] = replace(made[1], captions=texts, task="")
+    batch = WindowLoader(made, CAMERA, sampler()).read(0)
+    for row, position in enumerate(batch.episode.tolist()):
+        instants = (batch.actions[row, :, 0] - 20 * position).int().tolist()
+        assert to_texts(batch.captions[row]) == [texts[t] if position == 1 else "push" for t in instants]
+    assert 1 in batch.episode.tolist()

@@ -7,9 +7,20 @@ from armillary.nn.token_sampling import check_sampling
 
 BOTTLENECKS = ("fsq", "vq")
 STAGES = ("apart", "together")
+TEXTS = ("bytes", "none")
 _AT_LEAST_ONE = (
     *("patch", "num_codes", "latent_size", "tokenizer_depth", "num_actions", "action_size", "action_depth", "action_shrink", "depth"),
-    *("context_steps", "passes", "num_frames", "tokenize_frames", "batch_size", "labelled_steps"),
+    *(
+        "context_steps",
+        "passes",
+        "num_frames",
+        "tokenize_frames",
+        "batch_size",
+        "labelled_steps",
+        "text_bytes",
+        "memory_length",
+        "memory_window",
+    ),
 )
 _SHARES = ("tokenize_share", "action_share", "label_share")
 
@@ -24,6 +35,13 @@ class ModelConfig:
     keep them from being ignored (latent_actions.py; 0 switches one off, as it does for `reach`). Every transformer looks back at
     `context_steps` frames. A frame is drawn in `passes` passes; `temperature` 0 takes the likeliest codes. A share `recolour` of the
     training windows is shown in other colours.
+
+    Where the recordings' frames have captions, the dynamics is told them (`text` "bytes": by a small transformer of `text_width` over
+    `text_bytes` bytes; "none": not), and events can be prompted.
+
+    With `memory_frames` 0 nothing is remembered beyond `context_steps`. Else the latest looks at up to `memory_length` views are kept, and
+    the `memory_frames` most like the newest frame are looked at for each frame that is drawn (memory.py); windows of the dynamics'
+    training have `memory_window` earlier frames to remember.
 
     `stages` "apart" trains one after another (shares `tokenize_share` and `action_share` of the steps; the dynamics takes what is left),
     "together" all three at once. In `label_share` of the steps, the last ones, at most `labelled_steps` recorded actions are mapped to
@@ -65,6 +83,12 @@ class ModelConfig:
     batch_size: int = 8
     learning_rate: float = 2e-3
     labelled_steps: int = 200
+    text: str = "bytes"
+    text_width: int = 64
+    text_bytes: int = 32
+    memory_frames: int = 0
+    memory_length: int = 96
+    memory_window: int = 32
 
     def __post_init__(self):
         check_sampling(self.temperature, self.top_p)
@@ -72,6 +96,8 @@ class ModelConfig:
             raise ConfigError(f"model.bottleneck must be one of {', '.join(BOTTLENECKS)}, received {self.bottleneck!r}")
         if self.stages not in STAGES:
             raise ConfigError(f"model.stages must be one of {', '.join(STAGES)}, received {self.stages!r}")
+        if self.text not in TEXTS:
+            raise ConfigError(f"model.text must be one of {', '.join(TEXTS)}, received {self.text!r}")
         for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise ConfigError(f"model.{name} must be 1 or more, received {getattr(self, name)}")
@@ -90,6 +116,13 @@ class ModelConfig:
                 "model.drop_past and model.recolour must lie between 0 and 1; model.variance_weight, model.change_weight and model.reach "
                 f"must be 0 or more; received {self.drop_past}, {self.recolour}, {self.variance_weight}, {self.change_weight}, {self.reach}"
             )
+        if not 0 <= self.memory_frames <= min(self.memory_length, self.memory_window):
+            raise ConfigError(
+                f"model.memory_frames must be 0 (no memory) or more, and at most model.memory_length and model.memory_window, "
+                f"received {self.memory_frames}, {self.memory_length} and {self.memory_window}"
+            )
+        if self.memory_frames and self.stages == "together":
+            raise ConfigError("model.memory_frames needs model.stages = apart: codes must mean the same when they are looked at again")
         shares = [getattr(self, name) for name in _SHARES]
         if min(shares) <= 0 or sum(shares) >= 1:
             raise ConfigError(f"model.{', model.'.join(_SHARES)} must be above 0 and leave a part of 1, received {shares}")

@@ -7,7 +7,7 @@ cosine schedule. With one pass all guesses stay.
 import math
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Generator, Tensor
 
 from armillary.nn.quantise import Quantiser
@@ -24,18 +24,29 @@ def draw_frame(
     action: Int[Tensor, " b"],
     memory: Float[Tensor, "b l 2 m n w"],
     there: Bool[Tensor, "b k"],
+    text: UInt8[Tensor, "b e"] | None,
+    recalled: tuple[Int[Tensor, "b f r c"], Bool[Tensor, "b f"]] | None,
     rng: Generator,
 ) -> tuple[Int[Tensor, "b r c"], Float[Tensor, "b l 2 1 n w"]]:
-    """(codes of the frame after `before`, its keys and values). `there`: which remembered frames are, then itself."""
+    """(codes of the frame after `before`, its keys and values). `there`: which remembered frames are, then itself.
+
+    `text` says what goes on, of a world that hears; `recalled` are the codes of frames that it looks back at, and which of them are.
+    """
     told = dynamics.told(quantiser.codes_to_z(before[:, None]), action[:, None])
+    asked = told if text is None else told + dynamics.hear(text)[:, None, None]
+    again = None
+    if recalled is not None:
+        codes, known = recalled
+        asked = asked + dynamics.recall(z_of_frames(quantiser, codes)[:, None], known[:, None])
+        again = recalled_digits(dynamics, codes[:, None], known[:, None])
     copied = to_digits(before[:, None].flatten(2), dynamics.levels)
     hidden = torch.ones_like(copied[..., 0], dtype=torch.bool)
     codes = before[:, None].flatten(2)
     count = hidden.shape[2]
     for done in range(1, config.passes + 1):
         z = quantiser.codes_to_z(codes.unflatten(2, dynamics.grid))
-        outputs = dynamics.guess(told, z, hidden, memory, there=there)
-        guessed, sure = _choose(dynamics.logits(outputs, copied), config, rng)
+        outputs = dynamics.guess(asked, z, hidden, memory, there=there)
+        guessed, sure = _choose(dynamics.logits(outputs, copied, again), config, rng)
         codes = torch.where(hidden, from_digits(guessed, dynamics.levels), codes)
         left = math.floor(count * math.cos(math.pi / 2 * done / config.passes)) if done < config.passes else 0
         if left:
@@ -43,6 +54,19 @@ def draw_frame(
             hidden = torch.zeros_like(hidden).scatter(2, least, True)
     z = quantiser.codes_to_z(codes.unflatten(2, dynamics.grid))
     return codes[:, 0].unflatten(1, dynamics.grid), dynamics.remember(told, z, memory, there)
+
+
+def z_of_frames(quantiser: Quantiser, codes: Int[Tensor, "b f r c"]) -> Float[Tensor, "b f d r c"]:
+    """The latents of frames, each by itself."""
+    return quantiser.codes_to_z(codes).transpose(1, 2)
+
+
+def recalled_digits(
+    dynamics: Dynamics, codes: Int[Tensor, "b t f r c"], there: Bool[Tensor, "b t f"]
+) -> tuple[Int[Tensor, "b t n f g"], Bool[Tensor, "b t n f"]]:
+    """For every place of `t` frames: the digits there in the frames recalled for each, and which of these are."""
+    digits = to_digits(codes.flatten(3), dynamics.levels).transpose(2, 3)
+    return digits, there[:, :, None].expand(*digits.shape[:4])
 
 
 def _choose(

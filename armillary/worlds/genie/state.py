@@ -1,12 +1,14 @@
 """Where a Genie world is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from armillary.core import State
+from armillary.nn.quantise import Quantiser
+from armillary.worlds.genie.memory import Memory, remember
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,8 @@ class GenieState(State):
     """The last `t` frames, newest last, of which the last `count` are there: pictures, codes, and the latent actions that led to them.
 
     `known` and `drawn` hold the keys and values that the dynamics and the tokenizer's decoder need of those frames: they follow from the
-    rest, and save computing it again.
+    rest, and save computing it again. `text` says what goes on from the next step on (UTF-8; of a world that hears).
+    `memory` holds what was seen before these frames (of a world that has one).
     """
 
     pictures: Float[Tensor, "b t 3 h w"]
@@ -23,14 +26,24 @@ class GenieState(State):
     count: Int[Tensor, " b"]
     known: Float[Tensor, "b l 2 t n u"]
     drawn: Float[Tensor, "b k 2 t n v"]
+    text: UInt8[Tensor, "b e"] | None = None
+    memory: Memory | None = None
 
     def there(self) -> Bool[Tensor, "b t"]:
         """Which of the `t` frames are."""
         return are_there(self.count, self.codes.shape[1])
 
-    def then(self, *, picture: Tensor, codes: Tensor, action: Tensor, known: Tensor, drawn: Tensor) -> "GenieState":
+    def remembered(self, quantiser: Quantiser) -> Memory | None:
+        """The memory when the window moves on by a frame: what leaves it is remembered, unless it was never there."""
+        if self.memory is None:
+            return None
+        return remember(self.memory, quantiser, self.codes[:, 0], self.count == self.codes.shape[1])
+
+    def then(self, *, picture: Tensor, codes: Tensor, action: Tensor, known: Tensor, drawn: Tensor, memory: Memory | None) -> "GenieState":
         """One frame later; the oldest is dropped."""
-        return GenieState(
+        return replace(
+            self,
+            memory=memory,
             pictures=torch.cat([self.pictures[:, 1:], picture[:, None]], dim=1),
             codes=torch.cat([self.codes[:, 1:], codes[:, None]], dim=1),
             actions=torch.cat([self.actions[:, 1:], action[:, None]], dim=1),

@@ -1,14 +1,30 @@
 """Genie as a World: played with the dataset's actions, or with latent ones."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import gymnasium
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Generator, Tensor, nn
+from torch.nn import functional
 
-from armillary.core import Batch, InfersActions, Loss, Phase, Prompt, Renders, Trainable, World, WorldError, WorldSpec, require
+from armillary.core import (
+    Batch,
+    InfersActions,
+    Loss,
+    Phase,
+    Prompt,
+    Promptable,
+    Renders,
+    Trainable,
+    World,
+    WorldError,
+    WorldSpec,
+    require,
+    to_bytes,
+)
 from armillary.data.shape import DataShape
 from armillary.nn.action_scale import ActionScale
 from armillary.nn.quantise import perplexity
@@ -18,6 +34,7 @@ from armillary.worlds.genie.dynamics import Dynamics
 from armillary.worlds.genie.labels import ActionMap
 from armillary.worlds.genie.latent_actions import LatentActionModel
 from armillary.worlds.genie.learning import action_loss, dynamics_loss, label_loss, tokenize_loss
+from armillary.worlds.genie.memory import no_memory, recall, remember
 from armillary.worlds.genie.recolour import recolour
 from armillary.worlds.genie.state import GenieState, are_there
 from armillary.worlds.genie.tokenizer import STTokenizer
@@ -27,7 +44,7 @@ LABEL_RATE = 0.1  # of the action map alone: a few numbers, few steps
 FEWEST_ACTIONS = 1.5  # codes in use, as a perplexity, below which nothing was told apart
 
 
-class GenieWorld(nn.Module, World[GenieState], Renders, InfersActions, Trainable):
+class GenieWorld(nn.Module, World[GenieState], Renders, InfersActions, Promptable, Trainable):
     """What is seen next, given what was done; what was done is learned from pictures, and what keys mean from a few labelled steps."""
 
     def __init__(self, config: ModelConfig, shape: DataShape):
@@ -37,7 +54,8 @@ class GenieWorld(nn.Module, World[GenieState], Renders, InfersActions, Trainable
         self.standardise = ActionScale(shape.action_mean, shape.action_std)
         self.tokenizer = STTokenizer(config, grid)
         self.actor = LatentActionModel(config, grid)
-        self.dynamics = Dynamics(config, self.tokenizer.quantiser, grid)
+        self.known_events = shape.captions if config.text != "none" else ()
+        self.dynamics = Dynamics(config, self.tokenizer.quantiser, grid, hears=bool(self.known_events))
         self.labels = ActionMap(shape.action_size, config.num_actions, config.labelled_steps)
         self.spec = WorldSpec(
             observation_space=gymnasium.spaces.Box(0, 255, (shape.height, shape.width, 3), np.uint8),
@@ -49,19 +67,42 @@ class GenieWorld(nn.Module, World[GenieState], Renders, InfersActions, Trainable
         self.phase = self.phases()[0].name
 
     def start(self, prompt: Prompt, rng: Generator) -> GenieState:
-        """From the last `context_steps` frames at most. What was done between them is inferred from them, whatever actions are given."""
+        """From the last `context_steps` frames at most; a world with a memory keeps those before them.
+
+        What was done between them is inferred from them, whatever actions are given. A text says what goes on, where events are known.
+        """
         require(prompt, "frames")
         self.standardise.between_frames(prompt, self.picture)  # refuses actions of another shape
         _require_finite(frames=prompt.frames)
         frames = prompt.frames[:, -self.config.context_steps :]
         count = torch.full((len(frames),), frames.shape[1], device=frames.device)
         missing = self.config.context_steps - frames.shape[1]
-        return self._from_window(torch.cat([frames[:, :1].expand(-1, missing, -1, -1, -1), frames], dim=1), count)
+        text = self._text(prompt.text or [""] * len(frames), len(frames)).to(frames.device) if self.events else None
+        state = self._from_window(torch.cat([frames[:, :1].expand(-1, missing, -1, -1, -1), frames], dim=1), count, text)
+        return self._with_memory(state, prompt.frames)
 
     def step(self, state: GenieState, action: Float[Tensor, "b a"], rng: Generator) -> GenieState:
         action = self.standardise.one_step(action, state.batch_size)
         _require_finite(actions=action)
         return self.step_latent(state, self.labels(action), rng)
+
+    def _with_memory(self, state: GenieState, frames: Float[Tensor, "b t 3 h w"]) -> GenieState:
+        """The state of a start from `frames`, of which it keeps those that its window does not hold."""
+        if not self.config.memory_frames:
+            return state
+        older, quantiser = frames[:, : -self.config.context_steps], self.tokenizer.quantiser
+        memory = no_memory(state.codes[:, 0], self.config.memory_length)
+        if older.shape[1]:
+            with torch.no_grad():
+                for codes in self.tokenizer.codes(older).unbind(1):
+                    memory = remember(memory, quantiser, codes, torch.ones_like(state.count, dtype=torch.bool))
+        return replace(state, memory=memory)
+
+    def _recalled(self, state: GenieState) -> tuple[Int[Tensor, "b f r c"], Bool[Tensor, "b f"]] | None:
+        """The codes of the frames that it looks back at, and which of them are there."""
+        if state.memory is None:
+            return None
+        return recall(state.memory, self.tokenizer.quantiser, state.codes[:, -1], self.config.memory_frames)
 
     @torch.no_grad()
     def step_latent(self, state: GenieState, action: Int[Tensor, " b"], rng: Generator) -> GenieState:
@@ -72,9 +113,12 @@ class GenieWorld(nn.Module, World[GenieState], Renders, InfersActions, Trainable
             )
         there = torch.cat([state.there(), torch.ones_like(state.count[:, None], dtype=torch.bool)], dim=1)
         quantiser = self.tokenizer.quantiser
-        codes, known = draw_frame(self.dynamics, quantiser, self.config, state.codes[:, -1], action, state.known, there, rng)
+        codes, known = draw_frame(
+            self.dynamics, quantiser, self.config, state.codes[:, -1], action, state.known, there, state.text, self._recalled(state), rng
+        )
+        memory = state.remembered(quantiser)
         picture, drawn = self.tokenizer.draw(quantiser.codes_to_z(codes[:, None]), state.drawn, there)
-        return state.then(picture=picture[:, 0].clamp(0.0, 1.0), codes=codes, action=action, known=known, drawn=drawn)
+        return state.then(picture=picture[:, 0].clamp(0.0, 1.0), codes=codes, action=action, known=known, drawn=drawn, memory=memory)
 
     def observe(self, state: GenieState, action: Float[Tensor, "b a"], observation: Float[Tensor, "b 3 h w"], rng: Generator) -> GenieState:
         """The window of pictures moves on to the one really seen: the state of a start from them."""
@@ -82,7 +126,23 @@ class GenieWorld(nn.Module, World[GenieState], Renders, InfersActions, Trainable
         if tuple(observation.shape) != (state.batch_size, *self.picture):
             raise WorldError(f"observations must be {(state.batch_size, *self.picture)}, received {tuple(observation.shape)}")
         count = (state.count + 1).clamp_max(self.config.context_steps)
-        return self._from_window(torch.cat([state.pictures[:, 1:], observation[:, None]], dim=1), count)
+        seen = self._from_window(torch.cat([state.pictures[:, 1:], observation[:, None]], dim=1), count, state.text)
+        return replace(seen, memory=state.remembered(self.tokenizer.quantiser))
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        return self.known_events
+
+    def prompt(self, state: GenieState, text: Sequence[str]) -> GenieState:
+        """What the texts say goes on from the next step on. Others than `events` are read too, but nothing was learned of them."""
+        if not self.events:
+            raise WorldError("this world hears no texts: train it on recordings whose frames have captions, with model.text = bytes")
+        return replace(state, text=self._text(text, state.batch_size).to(state.codes.device))
+
+    def _text(self, text: Sequence[str], batch_size: int) -> UInt8[Tensor, "b n"]:
+        if len(text) != batch_size:
+            raise WorldError(f"needs a text for each of {batch_size} worlds, received {len(text)}")
+        return to_bytes(text, self.config.text_bytes)
 
     def render(self, state: GenieState) -> dict[str, Float[Tensor, "b 3 h w"]]:
         """The newest picture: at a start the real one, after a step what its codes show."""
@@ -106,9 +166,13 @@ class GenieWorld(nn.Module, World[GenieState], Renders, InfersActions, Trainable
         return (
             Phase(name=TOKENIZE, share=config.tokenize_share, **(sizes | {"num_frames": config.tokenize_frames})),
             Phase(name=ACT, share=config.action_share, **sizes),
-            Phase(name=DREAM, share=rest, **sizes),
+            Phase(name=DREAM, share=rest, **(sizes | {"num_frames": config.num_frames + self._earlier()})),
             label,
         )
+
+    def _earlier(self) -> int:
+        """How many frames before a window the dynamics learns to remember."""
+        return self.config.memory_window if self.config.memory_frames else 0
 
     def begin_phase(self, name: str) -> None:
         self.phase = name
@@ -127,10 +191,19 @@ class GenieWorld(nn.Module, World[GenieState], Renders, InfersActions, Trainable
         losses = {
             TOKENIZE: lambda: tokenize_loss(self.tokenizer, frames[:, : self.config.tokenize_frames], rng),
             ACT: lambda: action_loss(self.actor, frames, rng),
-            DREAM: lambda: dynamics_loss(self.dynamics, self.tokenizer, self.actor, frames, rng),
+            DREAM: lambda: dynamics_loss(self.dynamics, self.tokenizer, self.actor, frames, rng, self._captions(batch), self._earlier()),
         }
         found = [losses[name]() for name in ((TOKENIZE, ACT, DREAM) if self.phase == TOGETHER else (self.phase,))]
         return Loss(torch.stack([one.total for one in found]).sum(), {name: part for one in found for name, part in one.parts.items()})
+
+    def _captions(self, batch: Batch) -> UInt8[Tensor, "b t n"] | None:
+        """What is said of each frame, in as many bytes as are read."""
+        if not self.events:
+            return None
+        if batch.captions is None:
+            return torch.zeros(*batch.frames.shape[:2], self.config.text_bytes, dtype=torch.uint8, device=batch.frames.device)
+        cut = batch.captions[:, :, : self.config.text_bytes]
+        return functional.pad(cut, (0, self.config.text_bytes - cut.shape[2]))
 
     def after_step(self) -> None:
         if self.phase in (TOKENIZE, TOGETHER):
@@ -138,7 +211,7 @@ class GenieWorld(nn.Module, World[GenieState], Renders, InfersActions, Trainable
         if self.phase in (ACT, TOGETHER):
             self.actor.quantiser.after_step()
 
-    def _from_window(self, pictures: Float[Tensor, "b t 3 h w"], count: Int[Tensor, " b"]) -> GenieState:
+    def _from_window(self, pictures: Float[Tensor, "b t 3 h w"], count: Int[Tensor, " b"], text: UInt8[Tensor, "b n"] | None) -> GenieState:
         """The state after a window of pictures of which the last `count` are there."""
         there = are_there(count, pictures.shape[1])
         with torch.no_grad():
@@ -150,7 +223,7 @@ class GenieWorld(nn.Module, World[GenieState], Renders, InfersActions, Trainable
             has_before = torch.cat([torch.zeros_like(there[:, :1]), there[:, :-1]], dim=1)
             told = self.dynamics.told(before * has_before[:, None, :, None, None], actions)
             known, drawn = self.dynamics.remember(told, z, there=there), self.tokenizer.draw(z, there=there)[1]
-        return GenieState(pictures=pictures, codes=codes, actions=actions, count=count, known=known, drawn=drawn)
+        return GenieState(pictures=pictures, codes=codes, actions=actions, count=count, known=known, drawn=drawn, text=text)
 
     def diagnose(self, row: Mapping[str, object]) -> str:
         """Whether latent actions tell anything apart."""

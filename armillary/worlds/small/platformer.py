@@ -1,6 +1,8 @@
 """Platformer: run and jump over pits to the flag, collecting coins. One metre is one tile; the picture shows 8 x 8 tiles and scrolls."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import gymnasium
@@ -8,8 +10,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
-from armillary.core import Action, Rewards, WorldError
+from armillary.core import Action, Promptable, Rewards, WorldError
 from armillary.worlds.small.drawing import Canvas
+from armillary.worlds.small.events import EVENTS, NIGHT, RAIN, WALL, darken, fade, rain, wall_column, with_wall
 from armillary.worlds.small.exact import ExactState, SmallWorld
 from armillary.worlds.small.factors import RANDOM, Factor
 from armillary.worlds.small.level import BRICK, COIN, EARTH, EMPTY, FLAG, GRASS, ROWS, build_level
@@ -28,7 +31,10 @@ EDGE = 1e-3
 
 @dataclass(frozen=True)
 class PlatformerState(ExactState):
-    """Level and player (x of its middle, y of its feet; metres, metres per second). `going` is 0 in a pit and at the flag."""
+    """Level and player (x of its middle, y of its feet; metres, metres per second). `going` is 0 in a pit and at the flag.
+
+    `event` is the number of the one that goes on (events.py; 0: none), `strength` how far each has faded in, `clock` counts steps.
+    """
 
     level: Float[Tensor, " b"]
     gravity_m_s2: Float[Tensor, " b"]
@@ -43,18 +49,28 @@ class PlatformerState(ExactState):
     facing: Float[Tensor, " b"]
     last_reward: Float[Tensor, " b"]
     going: Float[Tensor, " b"]
+    clock: Int[Tensor, " b"]
+    event: Int[Tensor, " b"]
+    strength: Float[Tensor, "b k"]
+    wall_column: Int[Tensor, " b"]
+
+    def standing(self) -> Int[Tensor, "b r c"]:
+        """The level's tiles, and the blocks of a wall that has risen."""
+        return with_wall(self.tiles, self.wall_column, self.strength[:, EVENTS.index(WALL)])
 
     def solid(self) -> Bool[Tensor, "b r c"]:
         """Which tiles stop the player."""
-        return (self.tiles == GRASS) | (self.tiles == EARTH) | (self.tiles == BRICK)
+        tiles = self.standing()
+        return (tiles == GRASS) | (tiles == EARTH) | (tiles == BRICK)
 
 
-class Platformer(SmallWorld[PlatformerState], Rewards):
+class Platformer(SmallWorld[PlatformerState], Rewards, Promptable):
     """Actions: 0 stand, 1 left, 2 right, 3 jump, 4 left and jump, 5 right and jump.
 
     Reward: 0.1 a coin, 1 at the flag, -1 in a pit; the last two end the episode, and a step beyond begins the level again.
-    `columns` is the level's length; 8 fills exactly one picture, which then never scrolls. The layout's `level` is a number,
-    the same number always the same level.
+    `columns` is the level's length; 8 fills exactly one picture, which then never scrolls. With `pages` no picture does: the view jumps
+    from each 8 columns to the next. The layout's `level` is a number,
+    the same number always the same level. Told so, it rains, night falls, or a wall rises (events.py).
     """
 
     factors: ClassVar = {
@@ -66,13 +82,13 @@ class Platformer(SmallWorld[PlatformerState], Rewards):
     }
     default_theme = "meadow"
 
-    def __init__(self, *, size: int = 64, columns: int = 32):
+    def __init__(self, *, size: int = 64, columns: int = 32, pages: bool = False):
         if size % VIEW:
             raise ValueError(f"size must be a multiple of {VIEW}, one tile being size / {VIEW} pixels, received {size}")
         if columns < VIEW:
             raise ValueError(f"columns must be at least {VIEW}, received {columns}")
         super().__init__(size=size, action_space=gymnasium.spaces.Discrete(len(MOVES)), seconds_per_step=1.0 / 15.0)
-        self.columns = columns
+        self.columns, self.pages = columns, pages
 
     def _place(self, theme: Tensor, chosen: dict[str, Tensor], rng: Generator) -> PlatformerState:
         chosen["level"] = chosen["level"].floor()
@@ -90,6 +106,10 @@ class Platformer(SmallWorld[PlatformerState], Rewards):
             facing=zero + 1.0,
             last_reward=zero,
             going=zero,
+            clock=zero.long(),
+            event=zero.long(),
+            strength=torch.zeros(len(theme), len(EVENTS), device=theme.device),
+            wall_column=zero.long(),
         )
         return replace(_begin_again(empty), going=zero + 1.0)
 
@@ -100,6 +120,7 @@ class Platformer(SmallWorld[PlatformerState], Rewards):
         if not bool(((action >= 0) & (action < len(MOVES))).all()):
             raise WorldError(f"actions must lie in 0 to {len(MOVES) - 1}, received {action.min()} to {action.max()}")
         state = _begin_again(state)
+        state = replace(state, clock=state.clock + 1, strength=fade(state.strength, state.event))
         run = torch.tensor(MOVES, device=action.device, dtype=torch.float32)[action]
         jump = torch.tensor(JUMPS, device=action.device)[action]
         solid, reward = state.solid(), torch.zeros_like(state.last_reward)
@@ -114,6 +135,19 @@ class Platformer(SmallWorld[PlatformerState], Rewards):
         facing = torch.where(run == 0, state.facing, run)
         return replace(state, last_reward=reward, going=(~(fallen | at_flag)).float(), facing=facing)
 
+    @property
+    def events(self) -> tuple[str, ...]:
+        return EVENTS
+
+    def prompt(self, state: PlatformerState, text: Sequence[str]) -> PlatformerState:
+        """What the texts say begins with the next step. WorldError for a text that is none of `events` and not empty."""
+        if len(text) != state.batch_size or any(one and one not in EVENTS for one in text):
+            raise WorldError(f"needs {state.batch_size} texts of {', '.join(EVENTS)} or empty, received {list(text)}")
+        event = torch.tensor([EVENTS.index(one) + 1 if one else 0 for one in text], device=state.event.device)
+        rises = (event == EVENTS.index(WALL) + 1) & (state.strength[:, EVENTS.index(WALL)] == 0)
+        ahead = wall_column(state.position[:, 0], state.facing, self.columns)
+        return replace(state, event=event, wall_column=torch.where(rises, ahead, state.wall_column))
+
     def reward(self, state: PlatformerState) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
         """What this step earned, and 0 as continuation in a pit and at the flag."""
         return state.last_reward, state.going
@@ -124,11 +158,17 @@ class Platformer(SmallWorld[PlatformerState], Rewards):
         return torch.cat([state.position, state.velocity, rest], dim=-1)
 
     def _paint(self, state: PlatformerState) -> Float[Tensor, "b 3 h w"]:
-        camera = (state.position[:, 0] - VIEW * 0.45).clamp(0.0, self.columns - VIEW)
+        x = state.position[:, 0]
+        wanted = (x / VIEW).floor() * VIEW if self.pages else x - VIEW * 0.45
+        camera = wanted.clamp(0.0, self.columns - VIEW)
         canvas = Canvas(self._sky(state, camera), metres_per_pixel=VIEW / self.size, left=camera)
         tiles = self._tiles(state, camera)
         canvas.picture.mul_(1.0 - tiles[:, 3:]).add_(tiles[:, :3])
         self._player(canvas, state)
+        for paint, kind in ((darken, NIGHT), (partial(rain, clock=state.clock, metres_per_pixel=VIEW / self.size), RAIN)):
+            strength = state.strength[:, EVENTS.index(kind)]
+            if bool((strength > 0).any()):
+                paint(canvas.picture, strength)
         return canvas.picture.clamp_(0.0, 1.0)
 
     def _sky(self, state: PlatformerState, camera: Float[Tensor, " b"]) -> Float[Tensor, "b 3 h w"]:
@@ -146,7 +186,8 @@ class Platformer(SmallWorld[PlatformerState], Rewards):
     def _tiles(self, state: PlatformerState, camera: Float[Tensor, " b"]) -> Float[Tensor, "b 4 h w"]:
         """The tiles in view, shifted by the camera to a fraction of a pixel."""
         pixels = self.size // VIEW
-        shown = state.tiles.masked_fill((state.tiles == COIN) & ~state.coins, EMPTY).flip(1)
+        tiles = state.standing()
+        shown = tiles.masked_fill((tiles == COIN) & ~state.coins, EMPTY).flip(1)
         padded = torch.nn.functional.pad(shown, (0, 2))
         first = camera.floor().long()
         columns = first[:, None] + torch.arange(VIEW + 2, device=camera.device)

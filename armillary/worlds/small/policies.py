@@ -118,6 +118,26 @@ class Sticky(Policy[Wandering]):
         return aim, replace(memory, aim=aim, remaining=torch.where(fresh, length, memory.remaining) - 1)
 
 
+class ToAndFro(Policy[Wandering]):
+    """Runs right for `legs` steps (at least, and less than), then left, and so on; jumps in a share `jumps` of the steps."""
+
+    def __init__(self, *, legs: tuple[int, int], jumps: float = 0.5):
+        self.legs, self.jumps = legs, jumps
+
+    def start(self, batch_size: int) -> Wandering:
+        """The first leg leads right."""
+        return _undecided(batch_size)
+
+    def act(self, observation: Float[Tensor, "b d"], memory: Wandering, rng: Generator) -> tuple[Action, Wandering]:
+        """One of the platformer's actions 1, 2, 4 and 5."""
+        batch = len(observation)
+        length = torch.randint(*self.legs, (batch,), generator=rng)
+        jumps = torch.rand(batch, generator=rng) < self.jumps
+        fresh = memory.remaining <= 0
+        aim = torch.where(fresh, 3 - memory.aim.clamp_min(1), memory.aim)  # 1 left, 2 right
+        return aim + 3 * jumps, replace(memory, aim=aim, remaining=torch.where(fresh, length, memory.remaining) - 1)
+
+
 class Uniform(Policy[Wandering]):
     """A fresh random action at every step: the least persistent motion there is."""
 

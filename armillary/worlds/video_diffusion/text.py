@@ -1,18 +1,13 @@
-"""What reads a text: a small transformer over its bytes, trained along. Released encoders are in released_text.py."""
+"""What reads a text: the transformer over its bytes, or the released encoders of released_text.py."""
 
 from abc import ABC, abstractmethod
 
-import torch
 from jaxtyping import UInt8
 from torch import Tensor, nn
 
-from armillary.nn.transformer import INITIAL_STD, Block, initialise
+from armillary.nn.byte_reader import ByteReader
 from armillary.worlds.video_diffusion.config import ModelConfig
 from armillary.worlds.video_diffusion.model import Text
-
-BYTE_VALUES = 256
-BYTE_DEPTH = 2
-HEAD_SIZE = 32
 
 
 class TextReader(nn.Module, ABC):
@@ -25,23 +20,11 @@ class TextReader(nn.Module, ABC):
         """The encoded texts; each row depends on its own text alone."""
 
 
-class ByteReader(TextReader):
-    """A token a byte, `length` of them; the zeros after the end are read too, so that every row has as many tokens."""
-
-    def __init__(self, width: int, length: int):
-        super().__init__()
-        self.width, self.length = width, length
-        self.letters = nn.Embedding(BYTE_VALUES, width)
-        self.places = nn.Parameter(INITIAL_STD * torch.randn(length, width))
-        self.blocks = nn.ModuleList(Block(width, max(1, width // HEAD_SIZE)) for _ in range(BYTE_DEPTH))
-        self.norm = nn.LayerNorm(width)
-        initialise(self, self.blocks)
+class ByteText(ByteReader, TextReader):
+    """A small transformer over the text's bytes, trained along."""
 
     def forward(self, text: UInt8[Tensor, "b n"]) -> Text:
-        tokens = self.letters(text.long()) + self.places
-        for block in self.blocks:
-            tokens = block(tokens)
-        return Text(self.norm(tokens))
+        return Text(super().forward(text))
 
 
 def build_reader(config: ModelConfig, has_text: bool) -> TextReader | None:
@@ -49,7 +32,7 @@ def build_reader(config: ModelConfig, has_text: bool) -> TextReader | None:
     if config.text == "none" or not has_text:
         return None
     if config.text == "bytes":
-        return ByteReader(config.text_width, config.text_bytes)
+        return ByteText(config.text_width, config.text_bytes)
     from armillary.worlds.video_diffusion.released_text import READERS
 
     return READERS[config.text](config.text_folder)

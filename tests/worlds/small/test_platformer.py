@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from armillary.core import Prompt, WorldError, seeded
 from armillary.worlds.small.level import COIN, EARTH, EMPTY, FLAG, GRASS, ROWS, build_level
 from armillary.worlds.small.platformer import HALF_WIDTH_M, HEIGHT_M, START_X_M, Platformer
+from armillary.worlds.small.policies import ToAndFro
 
 WORLD = Platformer(size=16)
 DT = 1 / 15
@@ -199,3 +200,25 @@ def test_unknown_actions_are_refused(action):
     state, rng = start()
     with pytest.raises(WorldError, match="0 to 5"):
         WORLD.step(state, torch.tensor([action]), rng)
+
+
+def test_pages_turn_where_the_player_crosses_from_one_to_the_next():
+    world = Platformer(size=64, columns=16, pages=True)
+    state = flat(world.start(Prompt(layout={"level": 3}), seeded(0)).repeat(4))
+    state = replace(state, position=torch.tensor([[1.5, 2.0], [7.9, 2.0], [8.1, 2.0], [15.0, 2.0]]))
+    first, last, over, end = world.render(state)["rgb"]
+    changed = [((one - other).abs().amax(dim=0) > 1e-3).float().mean() for one, other in ((first, last), (over, end), (last, over))]
+    assert max(changed[:2]) < 0.06 < changed[2], "within a page only the player moves"
+
+
+def test_to_and_fro_comes_back():
+    policy, memory, rng = ToAndFro(legs=(3, 5), jumps=0.5), ToAndFro(legs=(3, 5)).start(64), seeded(0)
+    taken = []
+    for _ in range(24):
+        action, memory = policy.act(torch.zeros(64, 6), memory, rng)
+        taken.append(action)
+    runs = torch.stack(taken, dim=1) % 3
+    assert (runs[:, :3] == 2).all() and set(runs.unique().tolist()) == {1, 2}
+    turns = (runs[:, 1:] != runs[:, :-1]).sum(dim=1)
+    assert (turns >= 5).all() and (turns <= 8).all()
+    assert 0.4 < (torch.stack(taken) >= 3).float().mean() < 0.6

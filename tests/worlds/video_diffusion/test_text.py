@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from armillary.core import CheckpointError, ConfigError, Prompt, WorldError, seeded, to_bytes, to_texts
-from armillary.worlds.video_diffusion.text import ByteReader
+from armillary.worlds.video_diffusion.text import ByteText
 from tests.worlds.video_diffusion.small_video import SHAPE, small_batch, small_world
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -16,7 +16,7 @@ WORDS = {"<pad>": 0, "</s>": 1, "<unk>": 2, "pick": 3, "up": 4, "the": 5, "cup":
 
 @torch.no_grad()
 def test_a_row_is_read_alone():
-    reader = ByteReader(8, 10)
+    reader = ByteText(8, 10)
     both = reader(to_bytes(["go", "pick it up"], 10)).tokens
     assert torch.allclose(both[:1], reader(to_bytes(["go"], 10)).tokens, atol=1e-6)
     assert not torch.allclose(both[0], both[1], atol=1e-2)
