@@ -168,6 +168,7 @@ class Server:
                 "width": playable.size[1],
                 "seconds_per_step": playable.world.spec.seconds_per_step,
                 "controls": playable.controls.plain(),
+                "events": list(playable.events),
             }
         )
         return session

@@ -214,6 +214,10 @@ class Engine:
         elif order.do == "branch":
             session.branch(number)
             session.mailbox.note({"kind": "value", "value": session.value})
+        elif order.do == "tell":
+            if not self.playable.events:
+                raise WorldError(f"{self.playable.name} hears no words")
+            session.told = order.text
         elif order.do == "forget":
             session.forget(number)
         elif order.do == "record":
@@ -261,9 +265,9 @@ class Engine:
 
     def _step(self, sessions: Sequence[Session]) -> tuple[Place, dict, tuple[list[float], list[bool]] | None]:
         at = sessions[0].at
-        place = at.place
+        places = [one.at.place if one.told is None else self.playable.tell(one.at.place, one.told) for one in sessions]
+        place = places[0]
         if len(sessions) > 1:
-            places = [one.at.place for one in sessions]
             truths = [one.truth for one in places if one.truth is not None]
             place = Place(state=concatenate([one.state for one in places]), truth=concatenate(truths) if truths else None)
         place = self.playable.step(place, [one.value for one in sessions], seeded(at.seed * (MAX_SEED + 1) + at.step))
@@ -294,6 +298,7 @@ class Engine:
                     "seed": at.seed,
                     "recording": session.take is not None,
                     "problem": session.problem,
+                    "event": session.text,
                     "bookmarks": [{"number": number, "step": one.past[-1].step} for number, one in session.bookmarks.items()],
                 }
             )

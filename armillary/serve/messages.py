@@ -23,6 +23,7 @@ MAX_MESSAGE_BYTES = 4096
 MAX_NUMBER = 2**53 - 1  # beyond it a page's numbers are not whole
 MAX_SEED = 2**31 - 1
 MAX_STEPS = 64  # single steps that may wait
+MAX_TEXT = 200  # characters of what a world is told
 QUALITY = 92
 NUMBERS: Mapping[str, tuple[str, int, int]] = {
     "step": ("count", 1, MAX_STEPS),
@@ -36,13 +37,14 @@ PLAIN = ("pause", "play", "bookmark")
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What a page asks for. `number` is a step, a seed, a bookmark, a frame or a count; None: the next seed."""
+    """What a page asks for. `number` is a step, a seed, a bookmark, a frame or a count; None: the next seed. `text` is what shall go on."""
 
     do: str
     number: int | None = None
     value: Value | None = None
     sequence: int = 0
     on: bool = False
+    text: str = ""
 
 
 def read_order(text: str, controls: Controls) -> Order:
@@ -57,11 +59,13 @@ def read_order(text: str, controls: Controls) -> Order:
         if not isinstance(told.get("on"), bool):
             raise WorldError("record needs on: true or false")
         return Order(do="record", on=told["on"])
+    if do == "tell":
+        return Order(do="tell", text=_words(told, "text"))
     if isinstance(do, str) and do in NUMBERS:
         return Order(do=do, number=_whole(told, *NUMBERS[do]))
     if do in PLAIN:
         return Order(do=str(do))
-    raise WorldError(f"there is no such order; orders: act, reset, record, {', '.join((*NUMBERS, *PLAIN))}")
+    raise WorldError(f"there is no such order; orders: act, reset, record, tell, {', '.join((*NUMBERS, *PLAIN))}")
 
 
 def read_object(text: str) -> dict[str, object]:
@@ -110,6 +114,13 @@ def _whole(told: Mapping[str, object], name: str, least: int, greatest: int) -> 
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= greatest:
         raise WorldError(f"{name} must be a whole number from {least} to {greatest}")
     return value
+
+
+def _words(told: Mapping[str, object], name: str) -> str:
+    value = told.get(name)
+    if not isinstance(value, str) or len(value) > MAX_TEXT or not (value.isprintable() or not value):
+        raise WorldError(f"{name} must be at most {MAX_TEXT} characters of plain text")
+    return value.strip()
 
 
 def _refuse_constant(word: str) -> float:

@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 import torch
 
-from armillary.core import ConfigError, Prompt, WorldError, seeded, to_model
+from armillary.core import ConfigError, Prompt, Promptable, WorldError, seeded, to_model
 from armillary.core.hub import HUB
 from armillary.serve.backends import on_backend, refuse_backend
 from armillary.serve.beside_truth import Learned, beside_truth, repeated, small_controls
@@ -102,7 +102,7 @@ def of_run(loaded: LoadedRun, *, data: str = "", backend: str = "eager") -> Play
     if not hasattr(loaded.world, "spec"):
         raise WorldError(f"{loaded.path} is a {loaded.family}, which is no world and cannot be played")
     recorded, draw = _beginnings(loaded, data)
-    simulator = _simulator(recorded)
+    simulator = _simulator(recorded) if len(loaded.cameras) == 1 else None
     world = on_backend(loaded.world, backend, str(loaded.path))
     learned = Learned(name=loaded.path.name, world=world, stride=loaded.stride, camera=loaded.camera)
     return _from_recordings(learned, recorded, draw) if simulator is None else beside_truth(learned, *simulator)
@@ -135,6 +135,7 @@ def _simulator(recorded: Recorded) -> tuple[str, SmallWorld] | None:
 
 def _from_recordings(learned: Learned, recorded: Recorded, draw: Callable[[int], Moment]) -> Playable:
     world, stride = learned.world, learned.stride
+    events = isinstance(world, Promptable) and bool(world.events)
     space = world.spec.action_space
     count = space.shape[0] // stride
     low, high = (bound.reshape(stride, count) for bound in (space.low, space.high))
@@ -144,11 +145,12 @@ def _from_recordings(learned: Learned, recorded: Recorded, draw: Callable[[int],
     def begin(seed: int) -> Beginning:
         """A moment of the recordings, drawn by the seed; its last action is held until a person does something.
 
-        A world that reads text is told the recording's task.
+        A world that reads text is told the recording's task; for one that hears of events nothing goes on.
         """
         moment = draw(seed)
         now = np.clip(moment.next_action.reshape(stride, count)[0], played.low, played.high)
-        prompt = Prompt(frames=to_model(moment.frames)[None], actions=torch.from_numpy(moment.actions[None].copy()), text=[moment.task])
+        text = ["" if events else moment.task]
+        prompt = Prompt(frames=to_model(moment.frames)[None], actions=torch.from_numpy(moment.actions[None].copy()), text=text)
         return Beginning(place=Place(state=world.start(prompt, seeded(seed))), value=tuple(now.tolist()))
 
     return Playable(

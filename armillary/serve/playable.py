@@ -8,7 +8,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Generator, Tensor
 
-from armillary.core import Embeds, Renders, Rewards, State, World, WorldError, to_disk
+from armillary.core import Embeds, Promptable, Renders, Rewards, State, World, WorldError, to_disk
 from armillary.serve.controls import Controls, Value
 
 WORLD, TRUTH = "world", "truth"  # the two pictures
@@ -76,6 +76,18 @@ class Playable:
                 truth = self.truth.world.step(truth, action, rng)
         return Place(state=state, truth=truth)
 
+    @property
+    def events(self) -> tuple[str, ...]:
+        """What it can be told to let happen; nothing where it hears no words."""
+        return _events(self.world)
+
+    def tell(self, place: Place, text: str) -> Place:
+        """The same place of one world, where what the text says goes on from now on; in the simulator too, if that hears words."""
+        truth = place.truth
+        if self.truth is not None and truth is not None and _events(self.truth.world):
+            truth = self.truth.world.prompt(truth, [text])
+        return Place(state=self.world.prompt(place.state, [text]), truth=truth)
+
     def show(self, place: Place) -> dict[str, UInt8[np.ndarray, "b h w 3"]]:
         """What is seen, by name. WorldError where a picture is not made of finite numbers."""
         pictures = self.world.render(place.state)["rgb"]
@@ -96,3 +108,7 @@ class Playable:
     def true_state(self, state: State) -> np.ndarray | None:
         """The exact state as recordings hold it, `b s`; None for a learned world, whose latents say nothing to others."""
         return self.world.embed(state).numpy() if self.exact and isinstance(self.world, Embeds) else None
+
+
+def _events(world: World) -> tuple[str, ...]:
+    return world.events if isinstance(world, Promptable) else ()

@@ -40,6 +40,7 @@ def episode_of(moments: Sequence[Moment], playable: Playable) -> Episode:
         terminated=np.array([one.ended for one in after]) if rewarded else None,
         seconds_per_step=playable.world.spec.seconds_per_step,
         task=playable.task,
+        captions=tuple(one.text for one in before) if any(one.text for one in before) else None,
     )
 
 

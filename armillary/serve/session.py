@@ -25,6 +25,7 @@ class Moment:
     place: Place
     frames: Mapping[str, np.ndarray]
     value: Value | None = None  # what led here; None at a start
+    text: str = ""  # what went on there by somebody's word
     reward: float | None = None
     ended: bool = False
 
@@ -69,6 +70,7 @@ class Session:
     position: int = 0
     paused: bool = True
     steps_wanted: int = 0
+    told: str | None = None  # what shall go on from the next step on; None: what does
     sequence: int = 0  # of the last action that was heard
     problem: str = ""
     fps: float = 0.0
@@ -83,6 +85,11 @@ class Session:
     def at(self) -> Moment:
         """The moment that is shown."""
         return self.timeline[self.position]
+
+    @property
+    def text(self) -> str:
+        """What goes on by somebody's word, or will with the next step."""
+        return self.at.text if self.told is None else self.told
 
     @property
     def wants_step(self) -> bool:
@@ -102,7 +109,7 @@ class Session:
     def begin(self, place: Place, frames: Mapping[str, np.ndarray], value: Value, seed: int) -> None:
         """Start anew. Bookmarks stay."""
         self.timeline.clear()
-        self.value, self.problem, self.fps, self._bytes, self.steps_wanted = value, "", 0.0, 0, 0
+        self.value, self.problem, self.fps, self._bytes, self.steps_wanted, self.told = value, "", 0.0, 0, 0, None
         self._append(Moment(number=self._next_number(), step=0, seed=seed, place=place, frames=frames))
 
     def move(self, place: Place, frames: Mapping[str, np.ndarray], *, reward: float | None, ended: bool) -> None:
@@ -118,6 +125,7 @@ class Session:
                 place=place,
                 frames=frames,
                 value=self.value,
+                text=self.text,
                 reward=reward,
                 ended=ended,
             )
@@ -125,7 +133,7 @@ class Session:
         if self.take is not None:
             self.take.append(self.at)
             self._take_bytes += self.at.size_bytes
-        self.steps_wanted = max(0, self.steps_wanted - 1)
+        self.steps_wanted, self.told = max(0, self.steps_wanted - 1), None
 
     def record(self, *, on: bool) -> list[Moment]:
         """Begin a recording at the moment that is shown, or end it; what was recorded until now."""
@@ -142,7 +150,7 @@ class Session:
 
     def scrub(self, step: int) -> None:
         """Show the moment of a step (the nearest that is remembered) and stand still there."""
-        self.paused, self.steps_wanted = True, 0
+        self.paused, self.steps_wanted, self.told = True, 0, None
         self.position = min(max(step - self.timeline[0].step, 0), len(self.timeline) - 1)
 
     def bookmark(self) -> None:
@@ -162,7 +170,7 @@ class Session:
         before = list(takewhile(lambda one: one is not past[-1], self.timeline))
         self.timeline = deque(past) if len(before) == len(self.timeline) else deque([*before, past[-1]])
         self._bytes = sum(one.size_bytes for one in self.timeline)
-        self.position, self.problem, self.steps_wanted = len(self.timeline) - 1, "", 0
+        self.position, self.problem, self.steps_wanted, self.told = len(self.timeline) - 1, "", 0, None
         self.value = self.value if past[-1].value is None else past[-1].value
 
     def forget(self, number: int) -> None:

@@ -179,6 +179,22 @@ def test_seeds_and_the_timeline_by_hand(visit, running):
     assert session(running).at.step == 3 and session(running).timeline[-1].step >= 8
 
 
+def test_told_in_words_it_rains(visit, running):
+    page = visit()
+    assert page.locator("#known-events button").all_inner_texts() == ["Nothing", *running.engine.playable.events]
+    page.locator("#known-events button", has_text="rain").click()
+    page.wait_for_selector("#known-events [aria-pressed=true]:has-text('rain')")
+    page.keyboard.press("Space")
+    wait_for_step(page, 3)
+    assert session(running).timeline[0].text == "" and session(running).at.text == "rain"
+    page.fill("#event", "night")
+    page.press("#event", "Enter")
+    page.wait_for_selector("#known-events [aria-pressed=true]:has-text('night')")
+    assert page.evaluate("document.activeElement.id") == "stage"
+    page.keyboard.press("r")
+    page.wait_for_selector("#known-events [aria-pressed=true]:has-text('Nothing')")
+
+
 def test_only_the_keyboard(visit):
     page = visit()
     reached, outlined = [], []

@@ -3,14 +3,18 @@
 import asyncio
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import torch
 
-from armillary.core import WorldError
+from armillary.core import WorldError, seeded
 from armillary.serve import engine as engines
 from armillary.serve.engine import Engine, Full
 from armillary.serve.messages import Order
+from armillary.serve.open_world import of_small
+from armillary.serve.playable import Place, Truth
+from armillary.serve.recorder import episode_of
 from tests.serve.stub import BLINDS, FAILS, MOVES, stub, until
 
 
@@ -189,3 +193,43 @@ def test_what_cannot_be_done_is_told():
         assert session.mailbox.fetch(frame=False).words[0]["text"] == "there is no bookmark 9"
         with pytest.raises(WorldError, match="no such session"):
             engine.moments("unknown").result(10)
+
+
+def test_one_is_told_that_it_rains_and_the_others_stay_dry():
+    with running(of_small("platformer", 32)) as engine:
+        told, dry = engine.enter().result(10), engine.enter().result(10)
+        do(engine, told, "tell", text="rain")
+        assert told.text == "rain" and told.at.text == "" and told.at.step == 0
+        for session in (told, dry):
+            engine.order(session, Order(do="step", number=3))
+        for session in (told, dry):
+            reached(session, 3)
+        assert [one.text for one in told.timeline] == ["", "rain", "rain", "rain"] and dry.text == ""
+        assert (told.timeline[0].frames["world"] == dry.timeline[0].frames["world"]).all(), "what was seen before stays"
+        assert (told.at.frames["world"] != dry.at.frames["world"]).any()
+        assert episode_of(tuple(told.timeline), engine.playable).captions == ("", "rain", "rain")
+        assert episode_of(tuple(dry.timeline), engine.playable).captions is None
+        do(engine, told, "scrub", number=0)
+        engine.order(told, Order(do="step", number=3))
+        asyncio.run(until(lambda: told.at.step == 3 and told.steps_wanted == 0))
+        assert told.text == "" and (told.at.frames["world"] == dry.at.frames["world"]).all(), "before it was told there is no rain"
+
+
+def test_a_simulator_beside_is_told_too():
+    alone = of_small("platformer", 32)
+    playable = replace(alone, truth=Truth(world=alone.world, stride=1, resize=lambda frames: frames))
+    state = alone.begin(0).place.state
+    place = playable.tell(Place(state=state, truth=state), "night")
+    place = playable.step(place, [0], seeded(0))
+    shown = playable.show(place)
+    assert (shown["world"] == shown["truth"]).all()
+    dry = playable.show(playable.step(Place(state=state, truth=state), [0], seeded(0)))
+    assert (shown["truth"] != dry["truth"]).any()
+
+
+def test_a_world_that_hears_no_words_says_so():
+    with running() as engine:
+        session = engine.enter().result(10)
+        do(engine, session, "tell", text="rain")
+        mail = session.mailbox.fetch(frame=False)
+        assert any("hears no words" in words.get("text", "") for words in mail.words) and session.text == ""

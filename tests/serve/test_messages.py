@@ -23,6 +23,8 @@ def test_orders():
     assert read_order('{"do": "reset", "seed": 5}', controls) == Order(do="reset", number=5)
     assert read_order('{"do": "scrub", "step": 3}', controls) == Order(do="scrub", number=3)
     assert read_order('{"do": "record", "on": true}', controls) == Order(do="record", on=True)
+    assert read_order('{"do": "tell", "text": " it rains "}', controls) == Order(do="tell", text="it rains")
+    assert read_order('{"do": "tell", "text": ""}', controls) == Order(do="tell")
     assert read_order('{"do": "act", "value": [0.5, 1], "sequence": 1}', sliders()).value == (0.5, 1.0)
 
 
@@ -42,6 +44,7 @@ REFUSED = (
     ),
     *('{"do": "reset", "seed": -1}', '{"do": "reset", "seed": 2147483648}', '{"do": "reset", "seed": "0"}', '{"do": "reset", "seed": 0.5}'),
     *('{"do": "scrub"}', '{"do": "scrub", "step": 1e3}', '{"do": "step", "count": 65}', '{"do": "step", "count": 0}'),
+    *('{"do": "tell"}', '{"do": "tell", "text": 1}', '{"do": "tell", "text": "a\\nb"}', '{"do": "tell", "text": "' + "a" * 201 + '"}'),
     *('{"do": "branch", "bookmark": 0}', '{"do": "seen", "frame": 9007199254740992}', '{"do": "record", "on": 1}'),
     *("[" * 4000, '{"a":' * 700 + "1" + "}" * 700, " " * 4097, '{"do": "seen", "frame": ' + "9" * 4050 + "}"),
 )

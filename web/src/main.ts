@@ -1,6 +1,7 @@
 /** The page: joins the connection, what is held, and what is shown. */
 
 import { Connection, type State } from "./connection";
+import { Events } from "./events";
 import { readGamepads } from "./gamepad";
 import { setIcon } from "./icons";
 import { listenToKeys } from "./keyboard";
@@ -20,6 +21,7 @@ const view = new View(
   (bookmark) => connection.order({ do: "forget", bookmark }),
 );
 const panel = new Panel(steering, () => wake(true));
+const events = new Events((text) => connection.order({ do: "tell", text }));
 const sentAt = new Map<number, number>();
 let status: Status | null = null;
 let state: State = "connecting";
@@ -86,11 +88,13 @@ function onWords(words: Words): void {
     sentAt.clear();
     steering.reset(words.controls.axes, words.controls.choices);
     view.meet(words);
+    events.meet(words.events);
     panel.build();
   } else if (words.kind === "status") {
     playedBefore ||= !words.paused || words.problem !== "";
     status = words;
     view.show(words);
+    events.show(words.event);
   } else if (words.kind === "value") {
     steering.adopt(words.value);
     told = JSON.stringify(words.value);
@@ -201,6 +205,7 @@ function tellAgain(): void {
   find("theme").textContent = say(isDark() ? "toLight" : "toDark");
   onState(state, reason);
   view.retell();
+  events.build();
   panel.build();
 }
 

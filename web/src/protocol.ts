@@ -32,6 +32,7 @@ export interface Welcome {
   width: number;
   seconds_per_step: number;
   controls: { axes: Axis[]; choices: Choice[] };
+  events: string[];
 }
 
 export interface Status {
@@ -40,6 +41,7 @@ export interface Status {
   seed: number;
   recording: boolean;
   problem: string;
+  event: string;
   bookmarks: { number: number; step: number }[];
 }
 
