@@ -32,6 +32,7 @@ EPISODES, STEPS = 64, 96
 DATA_SEED, CLASSIFIER_SEED, JUDGED_SEED = 0, 20_000, 10_000
 WITHIN = 8
 SETTINGS = {"train.steps": "2000", "train.ema-decay": "0.99", "train.workers": "0", "data.stride": "1"}
+SHARES = {"model.tokenize-share": "0.35", "model.action-share": "0.2"}
 
 
 def settings() -> Config:
@@ -41,7 +42,7 @@ def settings() -> Config:
 
 def recipe(seed: int, quick: bool) -> Config:
     """The settings of one training run: the last weights are judged, so no validation episodes."""
-    words = {"train.seed": str(seed), "data.validation-fraction": "0", "data.test-fraction": "0", **SETTINGS}
+    words = {"train.seed": str(seed), "data.validation-fraction": "0", "data.test-fraction": "0", **SETTINGS, **SHARES}
     return override(PRESETS["default"], words | ({"train.steps": "8"} if quick else {}))
 
 

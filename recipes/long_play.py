@@ -7,7 +7,7 @@ are trained but for `memory_frames`: with 0 nothing older than the window is kno
 a recording up to LEAD frames before a page comes back that was out of view for AWAY frames or more (longer than the window), and dreams on
 under the recorded keys: PSNR over the AHEAD frames of the page that came back, and how many coins and bricks it shows too many or too
 few. Then dreams of ten times the length of a training window, after SHOWN frames. `copy_last` is the last frame shown, `seen_before` the
-last true frame of the page before it was left. Intervals are bootstrapped over seeds and dreams together. A seed takes about half an hour
+last true frame of the page before it was left. Intervals are bootstrapped over seeds and dreams together. A seed takes about twenty minutes
 of one core, both trainings together.
 """
 
@@ -43,7 +43,8 @@ EPISODES, STEPS, JUDGED = 64, 128, 24
 DATA_SEED, JUDGED_SEED = 0, 10_000
 LEGS, FAST = (10, 36), {"run_m_s": 8.0}
 AWAY, LEAD, AHEAD, SHOWN = 8, 2, 8, 48
-SETTINGS = {"train.steps": "2000", "train.ema-decay": "0.99", "train.workers": "0", "data.stride": "1", "model.batch-size": "6"}
+SETTINGS = {"train.steps": "1200", "train.ema-decay": "0.99", "train.workers": "0", "data.stride": "1", "model.batch-size": "6"}
+SHARES = {"model.tokenize-share": "0.35", "model.action-share": "0.2"}
 MEMORY = {"with memory": "3", "without memory": "0"}
 REPORTED = (0.1, 0.25, 0.5, 1.0)  # of a long dream
 LIKE = 0.15  # how far a colour may be from one of a thing's own
@@ -56,7 +57,14 @@ def settings() -> Config:
 
 def recipe(seed: int, quick: bool, memory: str) -> Config:
     """The settings of one training run: the last weights are judged, so no validation episodes."""
-    words = {"train.seed": str(seed), "data.validation-fraction": "0", "data.test-fraction": "0", **SETTINGS, "model.memory-frames": memory}
+    words = {
+        "train.seed": str(seed),
+        "data.validation-fraction": "0",
+        "data.test-fraction": "0",
+        **SETTINGS,
+        **SHARES,
+        "model.memory-frames": memory,
+    }
     return override(PRESETS["default"], words | ({"train.steps": "8"} if quick else {}))
 
 

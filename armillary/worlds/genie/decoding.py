@@ -36,9 +36,9 @@ def draw_frame(
     asked = told if text is None else told + dynamics.hear(text)[:, None, None]
     again = None
     if recalled is not None:
-        codes, known = recalled
-        asked = asked + dynamics.recall(z_of_frames(quantiser, codes)[:, None], known[:, None])
-        again = recalled_digits(dynamics, codes[:, None], known[:, None])
+        looks, seen = recalled
+        asked = asked + dynamics.recall(z_of_frames(quantiser, looks)[:, None], seen[:, None])
+        again = recalled_digits(dynamics, looks[:, None], seen[:, None])
     copied = to_digits(before[:, None].flatten(2), dynamics.levels)
     hidden = torch.ones_like(copied[..., 0], dtype=torch.bool)
     codes = before[:, None].flatten(2)
