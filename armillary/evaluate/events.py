@@ -70,7 +70,10 @@ class EventDreams:
 
 
 def learn_events(episodes: Sequence[Episode], *, camera: str, events: Sequence[str], steps: int = 400, seed: int = 0) -> EventClassifier:
-    """A classifier of true frames whose caption has held for SETTLED frames, every answer as often. DataError for one without frames."""
+    """A classifier of true frames whose caption has held for SETTLED frames, every answer as often, half of them blurred.
+
+    DataError for an answer without frames.
+    """
     answers = ("", *events)
     places = [settled(episodes, text) for text in answers]
     if missing := [text or "no event" for text, found in zip(answers, places, strict=True) if not found]:
@@ -80,10 +83,12 @@ def learn_events(episodes: Sequence[Episode], *, camera: str, events: Sequence[s
         torch.manual_seed(seed)
         model = EventClassifier(events)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE)
-    for _ in range(steps):
+    for step in range(steps):
         answer = torch.randint(len(answers), (BATCH,), generator=rng)
         drawn = [places[which][int(torch.randint(len(places[which]), (1,), generator=rng))] for which in answer.tolist()]
         frames = to_model(np.stack([episodes[episode].frames[camera][t] for episode, t in drawn]))
+        if step % 2:  # dreams are less sharp than what was recorded
+            frames = functional.interpolate(functional.avg_pool2d(frames, 2), scale_factor=2.0)
         loss = functional.cross_entropy(model(frames), answer)
         optimizer.zero_grad()
         loss.backward()
