@@ -85,12 +85,14 @@ def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, list]:
         replay = ["python", "-m", f"recipes.{NAME}", "--seed", str(seed)]
         config = recipe(seed, quick, frames)
         run = trained(FAMILY, config, data=data, folder=out / f"{name.replace(' ', '-')}-{seed}", replay=replay)
-        moments = find_returns([page(one) for one in episodes], away=AWAY, context=config.model.context_steps, lead=LEAD, ahead=AHEAD)
+        moments = find_returns([page(one) for one in episodes], away=AWAY, context=config.model.context_steps, lead=LEAD, ahead=AHEAD)[
+            : 2 if quick else None
+        ]
         told = {"camera": CAMERA, "counts": counts, "seed": seed}
         back = judge_returns(run.world, episodes, moments, lead=LEAD, ahead=AHEAD, **told)
         found |= {f"{what}, on return|{who}": values.mean(axis=1) for (what, who), values in measured(back, name).items()}
-        ahead = LONGER * config.model.num_frames
-        long = judge_long_play(run.world, episodes, shown=SHOWN, ahead=ahead, **told)
+        ahead = (1 if quick else LONGER) * config.model.num_frames
+        long = judge_long_play(run.world, episodes[: 1 if quick else None], shown=SHOWN, ahead=ahead, **told)
         for (what, who), values in measured(long, name).items():
             found |= {f"{what} after {round(ahead * part)} steps|{who}": values[:, round(ahead * part) - 1] for part in REPORTED}
         found[f"processor time of training|{name}"] = [processor_seconds(run)]
