@@ -13,7 +13,7 @@ _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 def to_plain(config: object) -> dict:
     """The tree as dictionaries, lists, numbers and strings, ready for JSON."""
-    return asdict(config)
+    return _plain(asdict(config))
 
 
 def from_plain(kind: type[T], values: Mapping[str, object], where: str = "") -> T:
@@ -53,6 +53,13 @@ def names(config: object, prefix: str = "") -> list[str]:
         value = getattr(config, f.name)
         found += names(value, f"{prefix}{f.name}.") if is_dataclass(value) else [prefix + f.name]
     return found
+
+
+def _plain(value: object) -> object:
+    """As JSON gives it back."""
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, tuple | list) else value
 
 
 def _value(config: object, path: Sequence[str], name: str, text: str) -> object:

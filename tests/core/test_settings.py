@@ -25,7 +25,8 @@ class Outer:
 
 def test_there_and_back_through_json():
     config = Outer(model=Inner(latent_size=9, rate=2.0, on=True, shares=(0.1, 0.9)), name="b")
-    assert from_plain(Outer, json.loads(json.dumps(to_plain(config)))) == config
+    plain = to_plain(config)
+    assert json.loads(json.dumps(plain)) == plain and from_plain(Outer, plain) == config
 
 
 def test_every_leaf_is_named():
