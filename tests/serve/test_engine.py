@@ -213,6 +213,11 @@ def test_one_is_told_that_it_rains_and_the_others_stay_dry():
         engine.order(told, Order(do="step", number=3))
         asyncio.run(until(lambda: told.at.step == 3 and told.steps_wanted == 0))
         assert told.text == "" and (told.at.frames["world"] == dry.at.frames["world"]).all(), "before it was told there is no rain"
+        do(engine, told, "bookmark")
+        for order in ({"name": "scrub", "number": 1}, {"name": "branch", "number": 1}):
+            do(engine, told, "tell", text="night")
+            do(engine, told, **order)
+            assert told.text == "", "what was told elsewhere and never begun is forgotten"
 
 
 def test_a_simulator_beside_is_told_too():
