@@ -2,6 +2,8 @@
 
 import os
 import random
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -30,6 +32,14 @@ def dull(tmp_path_factory) -> Path:
     """A small bomb: 300 black pictures of 1024x1024 in some kilobytes."""
     path = tmp_path_factory.mktemp("bomb") / "dull.mp4"
     write(path, "libx264", [np.zeros((1024, 1024, 3), dtype=np.uint8)] * 300, options={"preset": "ultrafast", "g": "1000"})
+    return path
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory) -> Path:
+    """Three black pictures, nearly as large as is allowed."""
+    path = tmp_path_factory.mktemp("wide") / "wide.mp4"
+    write(path, "libx264", [np.zeros((4000, 4000, 3), dtype=np.uint8)] * 3, options={"preset": "ultrafast"})
     return path
 
 
@@ -127,17 +137,41 @@ def test_a_header_that_claims_a_small_picture_does_not_smuggle_a_large_one(tmp_p
         decode_video(path, limits=VideoLimits(pixels=500_000))
 
 
-@pytest.mark.parametrize("decoded_before", [False, True])
-def test_memory_is_capped_by_the_kernel(dull, tmp_path, decoded_before):
-    """A child keeps nothing of the large pictures it decoded before, from which a later file could live beyond its cap."""
-    if decoded_before:
-        wide = tmp_path / "wide.mp4"
-        write(wide, "libx264", [np.zeros((3200, 3200, 3), dtype=np.uint8)] * 6, options={"preset": "ultrafast"})
-        assert len(decode_video(wide)) == len(decode_video(wide)) == 6
-    # Where an allocation of FFmpeg's own fails, it says that the data are invalid: refused all the same.
-    with pytest.raises(VideoError, match=r"bytes of memory|crashed|decoding failed"):
-        decode_video(dull, limits=VideoLimits(memory_bytes=150 << 20))
-    assert probe_video(dull).frames == 300
+def test_memory_is_capped_by_the_kernel(wide):
+    """Five times over, for a child may hold free what it decoded before; a picture alone, as it is and as RGB, takes 72 MB."""
+    needs = VideoLimits(memory_bytes=_decoder_alone() + (48 << 20))
+    for _ in range(5):
+        # Where an allocation of FFmpeg's own fails, it says that the data are invalid: refused all the same.
+        with pytest.raises(VideoError, match=r"bytes of memory|crashed|decoding failed"):
+            decode_video(wide, limits=needs)
+        assert len(decode_video(wide)) == 3
+
+
+def test_a_child_that_has_outgrown_a_cap_is_not_asked_to_keep_it(dull):
+    """The kernel's cap only stops what is new, so a child that decoded much before could live beyond it."""
+    alone = _decoder_alone()
+    decode_video(dull, size=(8, 8))
+    children = [child.process for child in worker._idle]
+    grown = max(_address_space(child) for child in children)
+    assert grown > alone + (2 << 20)
+    assert probe_video(dull, limits=VideoLimits(memory_bytes=grown - 1)).frames == 300
+    assert any(child.poll() is not None for child in children)
+
+
+def test_a_cap_below_the_decoder_itself_says_so(dull):
+    with pytest.raises(VideoError, match=r"the decoder alone takes [\d,]+ bytes of memory, the limit is 1,048,576; raise the limit"):
+        probe_video(dull, limits=VideoLimits(memory_bytes=1 << 20))
+
+
+def _address_space(process: subprocess.Popen) -> int:
+    return int(Path(f"/proc/{process.pid}/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def _decoder_alone() -> int:
+    """Bytes of address space that a new child takes, from the error that says so."""
+    with pytest.raises(VideoError) as refused:
+        worker.request(dict(task="probe", path="none", span_s=None, stream=None), VideoLimits(memory_bytes=0))
+    return int(re.search(r"alone takes ([\d,]+) bytes", str(refused.value))[1].replace(",", ""))
 
 
 def test_processor_time_is_capped_by_the_kernel(tmp_path):

@@ -2,6 +2,7 @@
 
 A message is a 4-byte big-endian length, that many bytes of JSON, then `header["bytes"]` raw bytes. The kernel limits are
 set before the first byte of any video is read: no file can be written, none but a few opened, memory and time are capped.
+The kernel's cap on memory only stops what is new; a child that is beyond the cap already says so and touches no video.
 """
 
 import json
@@ -28,6 +29,9 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     quiet()
     while (task := _read(0)) is not None:
+        if (held := _address_space()) > task["limits"]["memory_bytes"]:
+            _send(answers, {"kind": "outgrown", "held": held})
+            return
         try:
             _limit(task["limits"])
             _answer(task, answers)
@@ -36,6 +40,14 @@ def main() -> None:
         except MemoryError:
             _send(answers, {"kind": "memory"})
             return
+
+
+def _address_space() -> int:
+    """What RLIMIT_AS counts, in bytes; 0 where the kernel does not tell."""
+    if not os.path.exists("/proc/self/statm"):
+        return 0
+    with open("/proc/self/statm") as pages:
+        return int(pages.read().split()[0]) * resource.getpagesize()
 
 
 def _limit(limits: dict) -> None:

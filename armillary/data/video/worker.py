@@ -23,8 +23,6 @@ from armillary.data.video.limits import VideoLimits
 _PIPE_BYTES = 1 << 20
 _HEADER_BYTES = 1 << 20
 _IDLE_CHILDREN = 4
-# Pictures go back to the kernel when they are freed: its limit on memory then holds for a child that did much before, too.
-_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "MALLOC_TRIM_THRESHOLD_": str(8 << 20)}
 _TRUST = "the file is hostile or badly damaged; record it again or remove its episode"
 
 
@@ -34,6 +32,13 @@ class _ChildDied(Exception):
 
 class _ClockRanOut(Exception):
     pass
+
+
+class _ChildOutgrown(Exception):
+    """The child holds more memory than this task may have, before it has read a byte of the video."""
+
+    def __init__(self, held: int):
+        self.held = held
 
 
 @dataclass
@@ -49,8 +54,9 @@ class _Child:
         root = str(Path(armillary.__file__).resolve().parents[1])
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
         kept["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-        kept |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"} | _MALLOC
+        kept |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self.owner = os.getpid()
+        self.tasks = 0
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "armillary.data.video.child"],
             stdin=subprocess.PIPE,
@@ -67,6 +73,7 @@ class _Child:
         self._poll.register(self.answers, select.POLLIN | select.POLLHUP)
 
     def send(self, task: dict) -> None:
+        self.tasks += 1
         text = json.dumps(task).encode()
         try:
             self.process.stdin.write(struct.pack(">I", len(text)) + text)
@@ -135,11 +142,24 @@ def _end_idle() -> None:
 
 def request(task: dict, limits: VideoLimits) -> Reply:
     """Have a child do `task`; VideoError names the file, the cause and what to do. Safe to call from several threads."""
+    while True:
+        child = _borrow()
+        try:
+            return _ask(child, task, limits)
+        except _ChildOutgrown as child_holds:
+            child.end()
+            if child.tasks == 1:
+                cause = f"the decoder alone takes {child_holds.held:,} bytes of memory, the limit is {limits.memory_bytes:,}"
+                raise VideoError(f"{task['path']}: {cause}; raise the limit") from None
+
+
+def _ask(child: _Child, task: dict, limits: VideoLimits) -> Reply:
     path = task["path"]
-    child = _borrow()
     try:
         child.send({**task, "limits": asdict(limits)})
         reply = _collect(child, path, limits)
+    except _ChildOutgrown:
+        raise
     except _ClockRanOut:
         child.process.kill()
         child.end()
@@ -169,6 +189,8 @@ def _collect(child: _Child, path: str, limits: VideoLimits) -> Reply:
                 return Reply(header["result"], np.concatenate(chunks) if len(chunks) > 1 else next(iter(chunks), None))
             case "error":
                 raise VideoError(f"{path}: {header['cause']}; {header['fix']}")
+            case "outgrown":
+                raise _ChildOutgrown(header["held"])
             case "memory":
                 child.end()
                 raise VideoError(f"{path}: decoding needs more than the limit of {limits.memory_bytes:,} bytes of memory; {_TRUST}")
