@@ -38,6 +38,7 @@ from armillary.core.world import (
     Trainable,
     World,
     WorldSpec,
+    events_of,
     require,
     seeded,
 )
@@ -83,6 +84,7 @@ __all__ = [
     "bootstrap",
     "check_world",
     "concatenate",
+    "events_of",
     "require",
     "seeded",
     "to_bytes",

@@ -202,6 +202,11 @@ class Promptable(ABC):
         """
 
 
+def events_of(world: object) -> tuple[str, ...]:
+    """The texts that a world knows; none where it is not Promptable."""
+    return world.events if isinstance(world, Promptable) else ()
+
+
 class Portable(ABC):
     """A world whose step, once its chance is drawn, is a function of tensors alone, so that another runtime or device can take it over.
 

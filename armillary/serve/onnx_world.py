@@ -114,6 +114,7 @@ class Graph:
         self._outputs = list(expected)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # torch takes turns with it
         options.log_severity_level = 3  # errors
         exported = _exported(function, example, [f"{AFTER}{name}" for name in self._outputs], world)
         self._session = onnxruntime.InferenceSession(exported, options, providers=["CPUExecutionProvider"])

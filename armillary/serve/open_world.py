@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 import torch
 
-from armillary.core import ConfigError, Prompt, Promptable, WorldError, seeded, to_model
+from armillary.core import ConfigError, Prompt, WorldError, events_of, seeded, to_model
 from armillary.core.hub import HUB
 from armillary.serve.backends import on_backend, refuse_backend
 from armillary.serve.beside_truth import Learned, beside_truth, repeated, small_controls
@@ -135,7 +135,6 @@ def _simulator(recorded: Recorded) -> tuple[str, SmallWorld] | None:
 
 def _from_recordings(learned: Learned, recorded: Recorded, draw: Callable[[int], Moment]) -> Playable:
     world, stride = learned.world, learned.stride
-    events = isinstance(world, Promptable) and bool(world.events)
     space = world.spec.action_space
     count = space.shape[0] // stride
     low, high = (bound.reshape(stride, count) for bound in (space.low, space.high))
@@ -149,7 +148,7 @@ def _from_recordings(learned: Learned, recorded: Recorded, draw: Callable[[int],
         """
         moment = draw(seed)
         now = np.clip(moment.next_action.reshape(stride, count)[0], played.low, played.high)
-        text = ["" if events else moment.task]
+        text = ["" if events_of(world) else moment.task]
         prompt = Prompt(frames=to_model(moment.frames)[None], actions=torch.from_numpy(moment.actions[None].copy()), text=text)
         return Beginning(place=Place(state=world.start(prompt, seeded(seed))), value=tuple(now.tolist()))
 

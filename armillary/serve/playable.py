@@ -8,7 +8,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Generator, Tensor
 
-from armillary.core import Embeds, Promptable, Renders, Rewards, State, World, WorldError, to_disk
+from armillary.core import Embeds, Renders, Rewards, State, World, WorldError, events_of, to_disk
 from armillary.serve.controls import Controls, Value
 
 WORLD, TRUTH = "world", "truth"  # the two pictures
@@ -79,12 +79,12 @@ class Playable:
     @property
     def events(self) -> tuple[str, ...]:
         """What it can be told to let happen; nothing where it hears no words."""
-        return _events(self.world)
+        return events_of(self.world)
 
     def tell(self, place: Place, text: str) -> Place:
         """The same place of one world, where what the text says goes on from now on; in the simulator too, if that hears words."""
         truth = place.truth
-        if self.truth is not None and truth is not None and _events(self.truth.world):
+        if self.truth is not None and truth is not None and events_of(self.truth.world):
             truth = self.truth.world.prompt(truth, [text])
         return Place(state=self.world.prompt(place.state, [text]), truth=truth)
 
@@ -109,6 +109,3 @@ class Playable:
         """The exact state as recordings hold it, `b s`; None for a learned world, whose latents say nothing to others."""
         return self.world.embed(state).numpy() if self.exact and isinstance(self.world, Embeds) else None
 
-
-def _events(world: World) -> tuple[str, ...]:
-    return world.events if isinstance(world, Promptable) else ()

@@ -43,6 +43,9 @@ class ModelConfig:
     the `memory_frames` most like the newest frame are looked at for each frame that is drawn (memory.py); windows of the dynamics'
     training have `memory_window` earlier frames to remember.
 
+    In a share `guessed_share` of the dynamics' windows the frames before are not the recorded ones but what the dynamics draws after these,
+    as in play, where errors feed on errors.
+
     `stages` "apart" trains one after another (shares `tokenize_share` and `action_share` of the steps; the dynamics takes what is left),
     "together" all three at once. In `label_share` of the steps, the last ones, at most `labelled_steps` recorded actions are mapped to
     latent ones; before that no action is looked at.
@@ -89,6 +92,7 @@ class ModelConfig:
     memory_frames: int = 0
     memory_length: int = 96
     memory_window: int = 32
+    guessed_share: float = 0.0
 
     def __post_init__(self):
         check_sampling(self.temperature, self.top_p)
@@ -111,11 +115,12 @@ class ModelConfig:
             raise ConfigError(
                 f"model.num_frames and model.tokenize_frames must be 2 or more, received {self.num_frames} and {self.tokenize_frames}"
             )
-        if not (0 <= self.drop_past <= 1 and 0 <= self.recolour <= 1) or min(self.variance_weight, self.change_weight, self.reach) < 0:
-            raise ConfigError(
-                "model.drop_past and model.recolour must lie between 0 and 1; model.variance_weight, model.change_weight and model.reach "
-                f"must be 0 or more; received {self.drop_past}, {self.recolour}, {self.variance_weight}, {self.change_weight}, {self.reach}"
-            )
+        for name in ("drop_past", "recolour", "guessed_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"model.{name} must lie between 0 and 1, received {getattr(self, name)}")
+        for name in ("variance_weight", "change_weight", "reach"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"model.{name} must be 0 or more, received {getattr(self, name)}")
         if not 0 <= self.memory_frames <= min(self.memory_length, self.memory_window):
             raise ConfigError(
                 f"model.memory_frames must be 0 (no memory) or more, and at most model.memory_length and model.memory_window, "

@@ -1,5 +1,8 @@
 """The losses of the phases, on windows of frames. Only `label_loss` is given actions."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Generator, Tensor
@@ -8,7 +11,7 @@ from torch.nn import functional
 from armillary.core import Loss
 from armillary.nn.quantise import Quantiser, perplexity
 from armillary.worlds.genie.decoding import recalled_digits, z_of_frames
-from armillary.worlds.genie.dynamics import Dynamics, to_digits
+from armillary.worlds.genie.dynamics import Dynamics, from_digits, to_digits
 from armillary.worlds.genie.labels import ActionMap
 from armillary.worlds.genie.latent_actions import LatentActionModel
 from armillary.worlds.genie.memory import recall_in_window
@@ -50,30 +53,66 @@ def dynamics_loss(
     """The hidden codes of every frame but a window's first, in cross-entropy a digit; codes and latent actions are taken as they are.
 
     A frame is told its own caption, where there are any: what goes on when it is drawn. The first `earlier` frames are there to be
-    remembered alone: the window begins after them.
+    remembered alone: the window begins after them. A share `guessed_share` of the windows is known as the dynamics itself draws it.
     """
+    quantiser, said, again = tokenizer.quantiser, [], None
     with torch.no_grad():
         seen, inferred = tokenizer.codes(frames), actions.codes(frames[:, earlier:])
         codes = seen[:, earlier:]
-        z = tokenizer.quantiser.codes_to_z(codes)
-        before = torch.cat([torch.zeros_like(z[:, :, :1]), z[:, :, :-1]], dim=2)
         inferred = torch.cat([torch.full_like(inferred[:, :1], dynamics.unknown), inferred], dim=1)
-        digits = to_digits(codes.flatten(2), dynamics.levels)
         hidden = hide(codes[:, 1:].flatten(2).shape, rng)
-    told = dynamics.told(before, inferred)
-    memory, asked, again = dynamics.remember(told, z), told[:, 1:], None
     if captions is not None:
-        asked = asked + dynamics.hear(captions[:, earlier + 1 :])[:, :, None]
+        said.append(dynamics.hear(captions[:, earlier + 1 :])[:, :, None])
     if earlier:
-        recalled, there = _recalled(dynamics, tokenizer.quantiser, seen, earlier, rng)
-        asked = asked + dynamics.recall(z_of_frames(tokenizer.quantiser, recalled.flatten(0, 1)).unflatten(0, there.shape[:2]), there)
-        again = tuple(part[hidden] for part in recalled_digits(dynamics, recalled, there))
-    outputs = dynamics.guess(asked, z[:, :, 1:], hidden, memory, first=1, allowed=earlier_and_own(dynamics, codes.shape[1]))
-    logits, truth = dynamics.logits(outputs[hidden], digits[:, :-1][hidden], again), digits[:, 1:][hidden]
+        recalled, there = _recalled(dynamics, quantiser, seen, earlier, rng)
+        said.append(dynamics.recall(z_of_frames(quantiser, recalled.flatten(0, 1)).unflatten(0, there.shape[:2]), there))
+        again = recalled_digits(dynamics, recalled, there)
+    logits_of = partial(_hidden_logits, dynamics, quantiser, inferred=inferred, said=said, again=again)
+    known = codes
+    if dynamics.training and dynamics.config.guessed_share:
+        known = _partly_guessed(dynamics, codes, logits_of, rng)
+    logits = logits_of(known, codes[:, 1:], hidden=hidden)
+    truth, before = (to_digits(some.flatten(2), dynamics.levels)[hidden] for some in (codes[:, 1:], known[:, :-1]))
     cross_entropy = functional.cross_entropy(logits.flatten(0, 1), truth.flatten())
     right = (logits.detach().argmax(-1) == truth).float().mean()
-    copied = (digits[:, :-1][hidden] == truth).float().mean()
+    copied = (before == truth).float().mean()
     return Loss(cross_entropy, {"cross_entropy": cross_entropy.detach(), "right": right, "right_by_copying": copied})
+
+
+def _hidden_logits(
+    dynamics: Dynamics,
+    quantiser: Quantiser,
+    known: Int[Tensor, "b t r c"],
+    drawn: Int[Tensor, "b s r c"],
+    *,
+    hidden: Bool[Tensor, "b s n"],
+    inferred: Int[Tensor, "b t"],
+    said: Sequence[Float[Tensor, "b s #n w"]],
+    again: tuple[Tensor, Tensor] | None,
+) -> Float[Tensor, "m g k"]:
+    """The digits' logits at the `hidden` places of the frames after the first (`s` is `t` - 1), of which the others show `drawn`.
+
+    `known` are all frames as later ones see them. `said` is what else the frames are told, `again` the digits that they recall.
+    """
+    z, shown = quantiser.codes_to_z(known), quantiser.codes_to_z(drawn)
+    told = dynamics.told(torch.cat([torch.zeros_like(z[:, :, :1]), z[:, :, :-1]], dim=2), inferred)
+    memory, asked = dynamics.remember(told, z), sum(said, start=told[:, 1:])
+    outputs = dynamics.guess(asked, shown, hidden, memory, first=1, allowed=earlier_and_own(dynamics, known.shape[1]))
+    before = to_digits(known[:, :-1].flatten(2), dynamics.levels)
+    return dynamics.logits(outputs[hidden], before[hidden], None if again is None else tuple(part[hidden] for part in again))
+
+
+@torch.no_grad()
+def _partly_guessed(
+    dynamics: Dynamics, codes: Int[Tensor, "b t r c"], logits_of: Callable[..., Float[Tensor, "m g k"]], rng: Generator
+) -> Int[Tensor, "b t r c"]:
+    """Windows of codes; of a share `guessed_share` every frame but the first is the likeliest one after the true ones before it, all
+    guessed at once: later frames learn to follow what they will follow in play (arXiv:1906.04331)."""
+    everything = torch.ones_like(codes[:, 1:].flatten(2), dtype=torch.bool)
+    digits = logits_of(codes, codes[:, 1:], hidden=everything).argmax(-1)
+    guessed = torch.cat([codes[:, :1], from_digits(digits, dynamics.levels).view_as(codes[:, 1:])], dim=1)
+    chosen = torch.rand(len(codes), generator=rng, device=rng.device) < dynamics.config.guessed_share
+    return torch.where(chosen[:, None, None, None], guessed, codes)
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 import torch
 
-from armillary.core import ConfigError, Episode, Policy, Prompt, Promptable, Rewards, seeded, to_disk
+from armillary.core import ConfigError, Episode, Policy, Prompt, Rewards, events_of, seeded, to_disk
 from armillary.worlds.catalog import build_small
 from armillary.worlds.small.policies import Mixed, Sticky, Uniform, go_to_place, push_to_goal, push_to_place, through_door
 
@@ -74,9 +74,8 @@ def stream_episodes(
         raise ConfigError(f"needs at least 1 episode of 2 steps, received {num_episodes} of {num_steps}")
     if not 0 <= seed < FIRST_TASK_SEED:
         raise ConfigError(f"a recording's seed must lie in 0 ... {FIRST_TASK_SEED - 1} (tasks are drawn from those above), received {seed}")
-    if events and not (isinstance(world, Promptable) and set(events) <= set(world.events)):
-        known = ", ".join(world.events) if isinstance(world, Promptable) else "none"
-        raise ConfigError(f"{name} does not know all of the events {', '.join(events)}; it knows {known}")
+    if not set(events) <= set(known := events_of(world)):
+        raise ConfigError(f"{name} does not know all of the events {', '.join(events)}; it knows {', '.join(known) or 'none'}")
     if not isinstance(policy, Policy):
         policy = _MIXED[name]() if policy == "mixed" else Uniform(world.spec.action_space)
     layout = dict(layout or {}) | ({"theme": theme} if theme else {})

@@ -179,6 +179,23 @@ def test_the_loss_of_a_sure_right_answer_is_nothing():
 
 
 @torch.no_grad()
+def test_windows_may_be_known_as_the_dynamics_itself_draws_them():
+    """A world that only copies draws the frame before last: where two frames take turns, that is the right one, from the third frame on."""
+    frames = small_batch().frames
+    taking_turns = torch.stack([frames[:, moment % 2] for moment in range(5)], dim=1)
+    right = {}
+    for share in (0.0, 1.0):
+        world = small_world(guessed_share=share).train()
+        world.dynamics.copied.data.fill_(50.0)
+        world.tokenizer.encoder.blocks[0].time.join.weight.data.zero_()
+        found = dynamics_loss(world.dynamics, world.tokenizer, world.actor, taking_turns, seeded(0))
+        right[share] = float(found.parts["right_by_copying"])
+        judged = dynamics_loss(world.dynamics.eval(), world.tokenizer, world.actor, taking_turns, seeded(0))
+        assert float(judged.parts["right_by_copying"]) == pytest.approx(right[0.0])
+    assert right[1.0] > 0.7 + 0.3 * right[0.0]
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("passes", [1, 2, 4])
 def test_codes_are_drawn_in_as_many_passes_as_asked_and_those_that_stay_stay(passes, monkeypatch):
     world, batch = small_world(passes=passes, temperature=0.0), small_batch()
