@@ -49,9 +49,7 @@ def _list(rows: Sequence[Mapping[str, object]]) -> list[str]:
     for one in rows:
         unit = f" {one['unit']}" if one["unit"] else ""
         interval = f"{_number(one['low'])} to {_number(one['high'])}"
-        lines.append(
-            f"| {one['subject']} | {one['metric']} | {_number(one['value'])}{unit} | {interval} | {one['n']} | {one['seeds']} |"
-        )
+        lines.append(f"| {one['subject']} | {one['metric']} | {_number(one['value'])}{unit} | {interval} | {one['n']} | {one['seeds']} |")
     return [*lines, ""]
 
 
