@@ -11,7 +11,7 @@ from benchmarks.run import ROOT, studies
 KEYS = {"name", "subject", "metric", "value", "low", "high", "n", "seeds", "unit"}
 NEEDS_G1 = {
     *("diffusion_steps", "g1_action_conditioned", "g1_autoregressive", "g1_diffusion", "g1_open_loop", "new_robot", "offline_planning"),
-    "video_probes",
+    *("g1_latent_actions", "video_probes"),
 }
 
 
