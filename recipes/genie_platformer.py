@@ -3,6 +3,8 @@
     python -m recipes.genie_platformer [--seeds N] [--seed K ...] [--out DIR] [--quick] [--json]
 
 Unlabelled video of levels in four themes; judged on other levels, in a theme that was never seen (and, beside it, in themes that were).
+The view turns pages: where it follows the figure, but not at a level's ends, the same key moves what is seen to either side, and no code
+of what was seen to move can be one of what was done. Runs to either side are as frequent.
 Rows: the tokenizer's PSNR; dPSNR at +4 steps (dreams under inferred latent actions minus under random ones); how often the latent action
 tells the true one, of all six keys, of the direction of the run, and of what a key did (a jump in the air does nothing); R2 of the true
 action linear in the latent one; each beside random latent actions. The same for runs that lack one remedy against ignored actions, on
@@ -31,6 +33,7 @@ from armillary.evaluate.video import psnr
 from armillary.studies.runs import LoadedRun
 from armillary.worlds.genie.train import PRESETS, Config
 from armillary.worlds.genie.world import GenieWorld
+from armillary.worlds.small.policies import Sticky
 from armillary.worlds.small.record import CAMERA, record_episodes
 from benchmarks.rows import row
 from recipes.intervals import over_seeds_and_episodes
@@ -42,7 +45,16 @@ SEEN, HELD_OUT = ("paper", "midnight", "meadow", "workshop"), "candy"
 EPISODES, STEPS = 24, 64  # of each theme
 JUDGED = 12  # episodes of the held-out theme, and of those seen
 DATA_SEED, JUDGED_SEED = 0, 10_000
-SETTINGS = {"train.steps": "2000", "train.ema-decay": "0.99", "train.workers": "0", "data.stride": "1", "model.recolour": "0.5"}
+KEYS = (0.1, 0.25, 0.25, 0.1, 0.15, 0.15)  # how often each is pressed
+SETTINGS = {
+    "train.steps": "2000",
+    "train.ema-decay": "0.99",
+    "train.workers": "0",
+    "data.stride": "1",
+    "model.recolour": "0.5",
+    "model.num-actions": "32",
+    "model.action-size": "32",
+}
 WITHOUT = {
     "no dropped past": {"model.drop-past": "0"},
     "no variance loss": {"model.variance-weight": "0"},
@@ -66,16 +78,18 @@ def recipe(seed: int, quick: bool, changes: Mapping[str, str] | None = None) -> 
     return override(PRESETS["default"], words | ({"train.steps": "8"} if quick else {}))
 
 
+def videos(count: int, seed: int, theme: str) -> list[Episode]:
+    """Levels drawn by `seed`, played with runs to either side."""
+    played = {"policy": Sticky(weights=KEYS), "options": {"pages": True}}
+    return record_episodes(ENV, num_episodes=count, num_steps=STEPS, seed=seed, theme=theme, **played)
+
+
 def recorded(out: Path, quick: bool) -> Path:
     """The training videos, recorded once for all seeds. No later step looks at their actions, but for the few that are labelled."""
     folder = out / "data"
     if not (folder / "meta" / "info.json").exists():
         count = 1 if quick else EPISODES
-        episodes = [
-            one
-            for number, theme in enumerate(SEEN)
-            for one in record_episodes(ENV, num_episodes=count, num_steps=STEPS, seed=DATA_SEED + number, theme=theme)
-        ]
+        episodes = [one for number, theme in enumerate(SEEN) for one in videos(count, DATA_SEED + number, theme)]
         write_dataset(folder, [replace(one, index=index) for index, one in enumerate(episodes)], robot_type=f"armillary-{ENV}")
     return folder
 
@@ -83,13 +97,9 @@ def recorded(out: Path, quick: bool) -> Path:
 def judged_episodes(quick: bool) -> dict[str, list[Episode]]:
     """Levels that training has not seen: in the theme held out, and in those seen; and others to fit what codes mean."""
     count = 2 if quick else JUDGED
-    new = record_episodes(ENV, num_episodes=count, num_steps=STEPS, seed=JUDGED_SEED, theme=HELD_OUT)
+    new = videos(count, JUDGED_SEED, HELD_OUT)
     each = max(count // len(SEEN), 1)
-    seen = [
-        one
-        for number, theme in enumerate(SEEN)
-        for one in record_episodes(ENV, num_episodes=each, num_steps=STEPS, seed=JUDGED_SEED + 1 + number, theme=theme)
-    ]
+    seen = [one for number, theme in enumerate(SEEN) for one in videos(each, JUDGED_SEED + 1 + number, theme)]
     return {"new theme": new, "seen themes": seen[:count]}
 
 
@@ -101,7 +111,7 @@ def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, list]:
         folder = out / f"{name.replace(' ', '-')}-{seed}"
         replay = ["python", "-m", f"recipes.{NAME}", "--seed", str(seed)]
         run = trained(FAMILY, recipe(seed, options.quick, changes), data=data, folder=folder, replay=replay)
-        fit = record_episodes(ENV, num_episodes=4 if options.quick else 16, num_steps=STEPS, seed=2 * JUDGED_SEED, theme="random")
+        fit = videos(4 if options.quick else 16, 2 * JUDGED_SEED, "random")
         logger.info("seed %d: judging %s", seed, name)
         for where, episodes in judged_episodes(options.quick).items():
             found |= {f"{what}|{name}|{where}": values for what, values in judge_run(run, fit, episodes, seed).items()}
@@ -159,7 +169,7 @@ def tokenizer_psnr(world: GenieWorld, episode: Episode) -> float:
 @torch.no_grad()
 def frames_per_second(world: GenieWorld) -> float:
     """Whole steps of one world: key to latent action, codes, picture, JPEG; the median over FRAMES_TIMED, on the one thread."""
-    episode = record_episodes(ENV, num_episodes=1, num_steps=STEPS, seed=JUDGED_SEED)[0]
+    episode = videos(1, JUDGED_SEED, HELD_OUT)[0]
     context = world.spec.context_steps
     state = world.start(Prompt(frames=to_model(episode.frames[CAMERA][:context])[None]), seeded(0))
     rng, taken = seeded(0), []
