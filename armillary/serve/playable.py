@@ -108,4 +108,3 @@ class Playable:
     def true_state(self, state: State) -> np.ndarray | None:
         """The exact state as recordings hold it, `b s`; None for a learned world, whose latents say nothing to others."""
         return self.world.embed(state).numpy() if self.exact and isinstance(self.world, Embeds) else None
-
