@@ -119,7 +119,7 @@ class ModelConfig:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"model.{name} must lie between 0 and 1, received {getattr(self, name)}")
         for name in ("variance_weight", "change_weight", "reach"):
-            if getattr(self, name) < 0:
+            if not getattr(self, name) >= 0:
                 raise ConfigError(f"model.{name} must be 0 or more, received {getattr(self, name)}")
         if not 0 <= self.memory_frames <= min(self.memory_length, self.memory_window):
             raise ConfigError(

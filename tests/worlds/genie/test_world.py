@@ -162,6 +162,9 @@ def test_a_step_that_does_not_fit_is_refused():
         ({"action_shrink": 3}, "action_shrink"),
         ({"num_frames": 1}, "num_frames"),
         ({"reach": -1}, "reach"),
+        ({"variance_weight": float("nan")}, "variance_weight"),
+        ({"guessed_share": float("nan")}, "guessed_share"),
+        ({"guessed_share": 1.5}, "guessed_share"),
     ],
 )
 def test_settings_that_do_not_hold_together_are_refused(changes, said):
