@@ -13,7 +13,7 @@ class SearchConfig:
     """How far to look and how to roll out.
 
     A plan has `horizon` blocks of `block` equal actions each. At most about `max_rows` worlds are rolled out at once (never
-    fewer than one sample of every episode), which bounds memory. `compile` runs the world's step through `torch.compile`.
+    fewer than one sample of every episode), which bounds memory. `compile` runs the world's rollout through `torch.compile`.
     `precision` "bf16" imagines in a copy of the world of 16-bit numbers: faster where a processor multiplies them faster, and costs
     then have about three right digits. Objectives count in the world's own numbers either way.
     """

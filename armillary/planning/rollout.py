@@ -13,8 +13,8 @@ from armillary.planning.half_world import HalfWorld, to_half, to_single
 class Rollouts:
     """Rolls candidates out, about `max_rows` worlds at a time, and asks the objective.
 
-    With `compile` the world's `step` is compiled once for each world and shape, and looped over; otherwise the world's own
-    `rollout` is used. A world that draws noise inside `step` gains little: each draw ends a compiled graph.
+    With `compile` the world's `rollout` is compiled once for each world and horizon, all its steps in one graph. A world that draws noise
+    inside `step` gains little: each draw ends a compiled graph.
     With `precision` "bf16" a 16-bit copy of the world is rolled out (half_world.py); the objective sees its states in 32 bits and the
     world itself.
     """
@@ -66,12 +66,8 @@ class Rollouts:
         if not self.compile:
             return world.rollout(state, actions, rng)
         if self._compiled is None or self._compiled[0] is not world:
-            self._compiled = (world, torch.compile(world.step))
-        step, states = self._compiled[1], []
-        for t in range(actions.shape[1]):
-            state = step(state, actions[:, t], rng)
-            states.append(state)
-        return states
+            self._compiled = (world, torch.compile(world.rollout))
+        return self._compiled[1](state, actions, rng)
 
 
 def check_costs(world: World, costs: Float[Tensor, "b n"]) -> None:
