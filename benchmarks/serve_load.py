@@ -8,7 +8,9 @@ people` share a V-M-C of default size; `64 people` share a world that costs noth
 stalls, that is, stays connected and says nothing of the frames it was sent. `action to picture, p99` is over all actions of those who do
 not stall; `slowest person's share` is the frames of who got fewest over the mean of all (1: nobody starves); `memory grown` is that of the
 server's process, from the first quarter of the time to its end (histories fill up to 512 MB of all people together, then the oldest moments
-are forgotten). Wall time counts here, and the machine must be otherwise idle. A seed is one round; intervals are bootstraps over rounds.
+are forgotten). Wall time counts here, and the machine must be otherwise idle; `taken by the host` is the share of the processors' time
+that a virtual machine's host gave to others meanwhile: where it is a tenth, frames wait. A seed is one round; intervals are bootstraps over
+rounds.
 """
 
 import asyncio
@@ -120,7 +122,7 @@ class Load:
 
 def measure_load(playable: Playable, load: Load) -> dict[str, float]:
     """What the people of a load experienced: milliseconds, shares and megabytes."""
-    process, grown = psutil.Process(), []
+    process, grown, before = psutil.Process(), [], _processors()
     with tempfile.TemporaryDirectory() as folder:
         service = Service(playable=playable, port=0, max_sessions=load.people, folder=Path(folder) / "played")
         with serving(service) as running:
@@ -132,7 +134,7 @@ def measure_load(playable: Playable, load: Load) -> dict[str, float]:
             found = subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
             ended.set()
             watcher.join()
-    people = json.loads(found.stdout)
+    people, (taken, whole) = json.loads(found.stdout), _processors() - before
     fps = np.array([one["fps"] for one in people])
     early = grown[len(grown) // 4 : len(grown) // 4 + 3]
     return {
@@ -140,7 +142,14 @@ def measure_load(playable: Playable, load: Load) -> dict[str, float]:
         "fps": float(fps.min()),
         "share": float(fps.min() / fps.mean()),
         "grown_mb": (np.median(grown[-3:]) - np.median(early)) / 1e6 if early else 0.0,
+        "taken": float(taken / whole),
     }
+
+
+def _processors() -> Float[np.ndarray, "2"]:
+    """Seconds that all processors' host gave to others (0 where there is none), and all their seconds, since the machine began."""
+    times = psutil.cpu_times()
+    return np.array([getattr(times, "steal", 0.0), sum(times)])
 
 
 def _watch(process: psutil.Process, grown: list[float], ended: threading.Event) -> None:
@@ -203,6 +212,7 @@ METRICS = {
     "fps": ("slowest person's frames", "1/s"),
     "share": ("slowest person's share", "x"),
     "grown_mb": ("memory grown", "MB"),
+    "taken": ("taken by the host", ""),
     "ratio": ("action to picture's p99, ratio", "x"),
 }
 

@@ -58,7 +58,8 @@ def recipe(seed: int, quick: bool) -> Config:
 
 def recorded(seed: int, quick: bool) -> list[Episode]:
     """Captioned recordings of levels drawn by `seed`."""
-    return record_episodes(ENV, num_episodes=4 if quick else EPISODES, num_steps=STEPS, size=SIZE, seed=seed, theme=THEME, events=EVENTS)
+    seen = {"size": SIZE, "theme": THEME, "options": {"pages": True}}
+    return record_episodes(ENV, num_episodes=4 if quick else EPISODES, num_steps=STEPS, seed=seed, events=EVENTS, **seen)
 
 
 def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, list]:

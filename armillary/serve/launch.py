@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from armillary.core import ConfigError
+from armillary.serve.heap import return_large_blocks
 from armillary.serve.playable import Playable
 
 HOST = "127.0.0.1"
@@ -77,6 +78,7 @@ class Running:
             timeout_graceful_shutdown=1,
         )
         self._web = uvicorn.Server(settings)
+        return_large_blocks()
         self.engine.start()
 
     @property

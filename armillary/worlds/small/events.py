@@ -27,11 +27,15 @@ def fade(strength: Float[Tensor, "b k"], event: Int[Tensor, " b"]) -> Float[Tens
     return strength + (wanted - strength).clamp(-1 / FADE_STEPS, 1 / FADE_STEPS)
 
 
-def wall_column(x_m: Float[Tensor, " b"], facing: Float[Tensor, " b"], columns: int) -> Int[Tensor, " b"]:
-    """Where a wall rises: WALL_AHEAD tiles ahead, or behind where the level's ends are too near."""
+def wall_column(x_m: Float[Tensor, " b"], facing: Float[Tensor, " b"], columns: int, page: int | None = None) -> Int[Tensor, " b"]:
+    """Where a wall rises: WALL_AHEAD tiles ahead, or behind where the level's ends, or those of a `page` of so many columns, are too near."""
     here, ahead = x_m.floor().long(), WALL_AHEAD * facing.long()
-    fits = (here + ahead >= FIRST_WALL_COLUMN) & (here + ahead < columns - 2)
-    return torch.where(fits, here + ahead, here - ahead).clamp(FIRST_WALL_COLUMN, columns - 3)
+    first, last = torch.full_like(here, FIRST_WALL_COLUMN), torch.full_like(here, columns - 3)
+    if page is not None:  # where it rises it is seen
+        begin = here // page * page
+        first, last = torch.maximum(first, begin), torch.minimum(last, begin + page - 1)
+    fits = (here + ahead >= first) & (here + ahead <= last)
+    return torch.where(fits, here + ahead, here - ahead).clamp(first, last)
 
 
 def with_wall(tiles: Int[Tensor, "b r c"], column: Int[Tensor, " b"], strength: Float[Tensor, " b"]) -> Int[Tensor, "b r c"]:

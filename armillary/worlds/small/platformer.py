@@ -145,7 +145,7 @@ class Platformer(SmallWorld[PlatformerState], Rewards, Promptable):
             raise WorldError(f"needs {state.batch_size} texts of {', '.join(EVENTS)} or empty, received {list(text)}")
         event = torch.tensor([EVENTS.index(one) + 1 if one else 0 for one in text], device=state.event.device)
         rises = (event == EVENTS.index(WALL) + 1) & (state.strength[:, EVENTS.index(WALL)] == 0)
-        ahead = wall_column(state.position[:, 0], state.facing, self.columns)
+        ahead = wall_column(state.position[:, 0], state.facing, self.columns, VIEW if self.pages else None)
         return replace(state, event=event, wall_column=torch.where(rises, ahead, state.wall_column))
 
     def reward(self, state: PlatformerState) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:

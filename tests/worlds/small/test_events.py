@@ -10,7 +10,7 @@ from armillary.core import ConfigError, Prompt, WorldError, seeded
 from armillary.core.check import check_world
 from armillary.worlds.small.events import EVENTS, FADE_STEPS, NIGHT, RAIN, WALL, WALL_AHEAD
 from armillary.worlds.small.level import BRICK
-from armillary.worlds.small.platformer import HALF_WIDTH_M, Platformer
+from armillary.worlds.small.platformer import HALF_WIDTH_M, VIEW, Platformer
 from armillary.worlds.small.record import CAMERA, record_episodes, script_events
 
 WORLD = Platformer(size=32)
@@ -74,6 +74,16 @@ def test_a_wall_never_rises_where_the_player_stands_or_the_level_begins(x, facin
     state = replace(start(), position=torch.tensor([[x, 2.0]]), facing=torch.tensor([facing]))
     column = int(WORLD.prompt(state, [WALL]).wall_column)
     assert 3 <= column <= WORLD.columns - 3 and abs(column + 0.5 - x) > 1.0
+
+
+@pytest.mark.parametrize("x", [0.5, 5.5, 7.5, 8.5, 14.5, 30.5])
+@pytest.mark.parametrize("facing", [-1.0, 1.0])
+def test_where_the_view_turns_pages_a_wall_rises_on_the_page_that_is_shown(x, facing):
+    world = Platformer(size=32, pages=True)
+    begun = world.start(Prompt(layout={"level": 3}), seeded(0))
+    state = replace(begun, position=torch.tensor([[x, 2.0]]), facing=torch.tensor([facing]))
+    column = int(world.prompt(state, [WALL]).wall_column)
+    assert column // VIEW == int(x) // VIEW and column != int(x) and 3 <= column <= world.columns - 3
 
 
 @pytest.mark.parametrize("texts", [["snow"], [RAIN, RAIN]])
