@@ -28,7 +28,7 @@ def fade(strength: Float[Tensor, "b k"], event: Int[Tensor, " b"]) -> Float[Tens
 
 
 def wall_column(x_m: Float[Tensor, " b"], facing: Float[Tensor, " b"], columns: int, page: int | None = None) -> Int[Tensor, " b"]:
-    """Where a wall rises: WALL_AHEAD tiles ahead, or behind where the level's ends, or those of a `page` of so many columns, are too near."""
+    """Where a wall rises: WALL_AHEAD tiles ahead, or behind where the level's ends, or those of a `page` (its columns), are too near."""
     here, ahead = x_m.floor().long(), WALL_AHEAD * facing.long()
     first, last = torch.full_like(here, FIRST_WALL_COLUMN), torch.full_like(here, columns - 3)
     if page is not None:  # where it rises it is seen
