@@ -61,7 +61,7 @@ page: web/node_modules/.package-lock.json
 	cd web && npm run build
 
 test: lint docs-check
-	$(BIN)/python -m pytest -q -n 2 $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
 
 # The browser tests skip themselves, and say so, where npm or Chromium cannot be had.
 $(VENV)/installed-browser: $(VENV)/installed-all

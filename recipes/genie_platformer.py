@@ -6,8 +6,9 @@ Unlabelled video of levels in four themes; judged on other levels, in a theme th
 The view turns pages: where it follows the figure, but not at a level's ends, the same key moves what is seen to either side, and no code
 of what was seen to move can be one of what was done. Runs to either side are as frequent.
 Rows: the tokenizer's PSNR; dPSNR at +4 steps (dreams under inferred latent actions minus under random ones); how often the latent action
-tells the true one, of all six keys, of the direction of the run, and of what a key did (a jump in the air does nothing); R2 of the true
-action linear in the latent one; each beside random latent actions. The same for runs that lack one remedy against ignored actions, on
+tells the true one of all six keys, any key being right after which the simulator shows the very same next picture (a jump in the air, a
+step into a wall: no video tells these from standing), and how often the very key that was held; R2 of the true action linear in the latent
+one; each beside random latent actions. The same for runs that lack one remedy against ignored actions, on
 the first stages' settings but for it. Last the whole step's frames a second, picture as JPEG, one world, one core. Intervals are
 bootstrapped over seeds and episodes together.
 """
@@ -18,23 +19,25 @@ import time
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 from PIL import Image
 
 from armillary.core import Episode, Prompt, seeded, to_disk, to_model
 from armillary.core.settings import override
 from armillary.data.record import write_dataset
-from armillary.evaluate.controllability import action_r2, agreement, infer_codes, random_codes, steer
+from armillary.evaluate.controllability import action_r2, agreement, alike_actions, infer_codes, random_codes, steer
 from armillary.evaluate.video import psnr
 from armillary.studies.runs import LoadedRun
+from armillary.worlds.catalog import build_small
 from armillary.worlds.genie.train import PRESETS, Config
 from armillary.worlds.genie.world import GenieWorld
 from armillary.worlds.small.policies import Sticky
-from armillary.worlds.small.record import CAMERA, record_episodes
+from armillary.worlds.small.record import CAMERA, EPISODES_AT_ONCE, record_episodes
 from benchmarks.rows import row
 from recipes.intervals import over_seeds_and_episodes
 from recipes.seeds import begin, run_seeds, study_parser
@@ -45,6 +48,7 @@ SEEN, HELD_OUT = ("paper", "midnight", "meadow", "workshop"), "candy"
 EPISODES, STEPS = 24, 64  # of each theme
 JUDGED = 12  # episodes of the held-out theme, and of those seen
 DATA_SEED, JUDGED_SEED = 0, 10_000
+PAGES = {"pages": True}
 KEYS = (0.1, 0.25, 0.25, 0.1, 0.15, 0.15)  # how often each is pressed
 SETTINGS = {
     "train.steps": "2000",
@@ -64,6 +68,8 @@ WITHOUT = {
 HORIZON = 4
 FRAMES_TIMED = 48
 
+Played = tuple[list[Episode], list[Bool[np.ndarray, "t k"]]]  # recordings, and which keys show the same
+
 logger = logging.getLogger(NAME)
 
 
@@ -78,10 +84,19 @@ def recipe(seed: int, quick: bool, changes: Mapping[str, str] | None = None) -> 
     return override(PRESETS["default"], words | ({"train.steps": "8"} if quick else {}))
 
 
-def videos(count: int, seed: int, theme: str) -> list[Episode]:
+def videos(count: int, seed: int, theme: str, **options) -> list[Episode]:
     """Levels drawn by `seed`, played with runs to either side."""
-    played = {"policy": Sticky(weights=KEYS), "options": {"pages": True}}
-    return record_episodes(ENV, num_episodes=count, num_steps=STEPS, seed=seed, theme=theme, **played)
+    played = {"policy": Sticky(weights=KEYS), "options": PAGES}
+    return record_episodes(ENV, num_episodes=count, num_steps=STEPS, seed=seed, theme=theme, **played, **options)
+
+
+@cache
+def judged_videos(count: int, seed: int, theme: str) -> Played:
+    """(levels played so, which keys would have shown the same after each frame but the last)."""
+    simulator, alike = build_small(ENV, **PAGES), []
+    episodes = videos(count, seed, theme, watch=lambda state, action: alike.append(alike_actions(simulator, state, action)))
+    assert count <= EPISODES_AT_ONCE
+    return episodes, list(np.stack(alike, axis=1)[:, :-1])
 
 
 def recorded(out: Path, quick: bool) -> Path:
@@ -94,13 +109,13 @@ def recorded(out: Path, quick: bool) -> Path:
     return folder
 
 
-def judged_episodes(quick: bool) -> dict[str, list[Episode]]:
-    """Levels that training has not seen: in the theme held out, and in those seen; and others to fit what codes mean."""
+def judged_episodes(quick: bool) -> dict[str, Played]:
+    """Levels that training has not seen, with the keys that show the same: in the theme held out, and in those seen."""
     count = 2 if quick else JUDGED
-    new = videos(count, JUDGED_SEED, HELD_OUT)
     each = max(count // len(SEEN), 1)
-    seen = [one for number, theme in enumerate(SEEN) for one in videos(each, JUDGED_SEED + 1 + number, theme)]
-    return {"new theme": new, "seen themes": seen[:count]}
+    seen = [judged_videos(each, JUDGED_SEED + 1 + number, theme) for number, theme in enumerate(SEEN)]
+    joined = tuple([one for part in parts for one in part][:count] for parts in zip(*seen, strict=True))
+    return {"new theme": judged_videos(count, JUDGED_SEED, HELD_OUT), "seen themes": joined}
 
 
 def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, list]:
@@ -111,10 +126,10 @@ def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, list]:
         folder = out / f"{name.replace(' ', '-')}-{seed}"
         replay = ["python", "-m", f"recipes.{NAME}", "--seed", str(seed)]
         run = trained(FAMILY, recipe(seed, options.quick, changes), data=data, folder=folder, replay=replay)
-        fit = videos(4 if options.quick else 16, 2 * JUDGED_SEED, "random")
+        fit = judged_videos(4 if options.quick else 16, 2 * JUDGED_SEED, "random")
         logger.info("seed %d: judging %s", seed, name)
-        for where, episodes in judged_episodes(options.quick).items():
-            found |= {f"{what}|{name}|{where}": values for what, values in judge_run(run, fit, episodes, seed).items()}
+        for where, played in judged_episodes(options.quick).items():
+            found |= {f"{what}|{name}|{where}": values for what, values in judge_run(run, fit, played, seed).items()}
         if name == "model":
             found["frames per second, one world, one core, with JPEG|model|64 px"] = [frames_per_second(run.world)]
             found["processor time of training|model|64 px"] = [processor_seconds(run)]
@@ -122,9 +137,10 @@ def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, list]:
 
 
 @torch.no_grad()
-def judge_run(run: LoadedRun, fit: Sequence[Episode], episodes: Sequence[Episode], seed: int) -> dict[str, np.ndarray]:
-    """Pictures, steering and meaning, for the episodes of one place."""
+def judge_run(run: LoadedRun, fit: Played, judged: Played, seed: int) -> dict[str, np.ndarray]:
+    """Pictures, steering and meaning, for the episodes of one place; what codes mean is fitted on others."""
     world: GenieWorld = run.world
+    episodes, played = judged[0], [fit[0], judged[0]]
     steered = steer(world, episodes, camera=CAMERA, horizon=HORIZON, seed=seed)
     found = {
         "tokenizer PSNR": np.array([tokenizer_psnr(world, one) for one in episodes]),
@@ -132,31 +148,16 @@ def judge_run(run: LoadedRun, fit: Sequence[Episode], episodes: Sequence[Episode
         "PSNR at +4 of copy-last": steered.copy_last[:, HORIZON - 1],
         "dPSNR at +4": steered.delta(HORIZON),
     }
-    codes = {"": [infer_codes(world, some, camera=CAMERA) for some in (fit, episodes)]}
+    codes = {"": [infer_codes(world, some, camera=CAMERA) for some in played]}
     codes[", random codes"] = [random_codes(some, world.config.num_actions, seed) for some in codes[""]]
-    for what, meaning in {"keys": keys, "run direction": direction, "what keys did": done}.items():
-        truth = [[meaning(one)[:-1] for one in some] for some in (fit, episodes)]
+    alike, held = [fit[1], judged[1]], [[one.actions[:-1].argmax(axis=1) for one in some] for some in played]
+    for what, right in {"keys that show the same": alike, "keys": held}.items():
         for whose, (known, asked) in codes.items():
-            found[f"agreement, {what}{whose}"] = agreement((known, truth[0]), (asked, truth[1]))
+            found[f"agreement, {what}{whose}"] = agreement((known, right[0]), (asked, right[1]))
     for whose, (known, asked) in codes.items():
-        truth = [[one.actions[:-1] for one in some] for some in (fit, episodes)]
+        truth = [[one.actions[:-1] for one in some] for some in played]
         found[f"R2 of keys{whose}"] = np.array([action_r2(world.latent_actions, (known, truth[0]), (asked, truth[1]))])
     return found
-
-
-def keys(episode: Episode) -> Int[np.ndarray, " t"]:
-    """Which of the six keys was held: stand, left, right, and each with a jump."""
-    return episode.actions.argmax(axis=1)
-
-
-def direction(episode: Episode) -> Int[np.ndarray, " t"]:
-    """Stand, left or right."""
-    return keys(episode) % 3
-
-
-def done(episode: Episode) -> Int[np.ndarray, " t"]:
-    """The key, where a jump counts only from the ground (column 4 of the state): in the air it changes nothing."""
-    return direction(episode) + 3 * ((keys(episode) >= 3) & (episode.state[:, 4] > 0.5))
 
 
 def tokenizer_psnr(world: GenieWorld, episode: Episode) -> float:

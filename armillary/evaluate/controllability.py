@@ -3,7 +3,7 @@
 * dPSNR (arXiv:2402.15391, section 3): from the same frames, PSNR of the dream under the latent actions inferred from what really
   followed, minus PSNR under random ones. Near 0: actions are ignored.
 * Agreement: each latent action is taken to be the true one that it went with most often on some recordings; the share of right answers
-  on others.
+  on others. Where a simulator tells which actions would have shown the same, any of them is right.
 * R2 of the true action, linear in the latent action's vector.
 
 Beside the last two stands the same with random latent actions: what can be had without looking.
@@ -12,12 +12,13 @@ Beside the last two stands the same with random latent actions: what can be had 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import gymnasium
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from armillary.core import DataError, Episode, InfersActions, Prompt, Renders, World, WorldError, seeded, to_model
+from armillary.core import DataError, Episode, InfersActions, Prompt, Renders, State, World, WorldError, seeded, to_disk, to_model
 from armillary.evaluate.linear_probe import fit_linear_probe, r_squared
 from armillary.evaluate.video import psnr
 
@@ -89,22 +90,39 @@ def random_codes(like: Sequence[Int[np.ndarray, "_"]], count: int, seed: int = 0
     return [draw.integers(count, size=len(codes)) for codes in like]
 
 
-def agreement(
-    fitted: tuple[Sequence[Int[np.ndarray, "_"]], Sequence[Int[np.ndarray, "_"]]],
-    judged: tuple[Sequence[Int[np.ndarray, "_"]], Sequence[Int[np.ndarray, "_"]]],
-) -> Float[np.ndarray, " n"]:
-    """The share of right answers in each episode judged, where each code means the action it went with most often in those fitted.
+@torch.no_grad()
+def alike_actions(world: World, state: State, action: Int[Tensor, " b"]) -> Bool[np.ndarray, "b k"]:
+    """Of a simulator's `k` actions those after which the next picture is, to the byte, what it is after `action`.
 
-    Both are (codes, actions), an array for each episode. A code never seen in fitting means the action that is most frequent there.
+    Nobody can tell these apart from pictures: a jump in the air, a step into a wall. WorldError where actions are not Discrete.
+    """
+    if not isinstance(world.spec.action_space, gymnasium.spaces.Discrete):
+        raise WorldError(f"{type(world).__name__} has no finite number of actions to compare; its actions are {world.spec.action_space}")
+    batch, count = state.batch_size, int(world.spec.action_space.n)
+    after = world.step(state.repeat(count), torch.arange(count).repeat(batch), seeded(0))
+    pictures = to_disk(world.render(after)["rgb"]).reshape(batch, count, -1)
+    return (pictures == pictures[np.arange(batch), action.numpy()][:, None]).all(axis=-1)
+
+
+def agreement(
+    fitted: tuple[Sequence[Int[np.ndarray, "_"]], Sequence[Int[np.ndarray, "_"] | Bool[np.ndarray, "_ k"]]],
+    judged: tuple[Sequence[Int[np.ndarray, "_"]], Sequence[Int[np.ndarray, "_"] | Bool[np.ndarray, "_ k"]]],
+) -> Float[np.ndarray, " n"]:
+    """The share of right answers in each episode judged, where each code means the action that was right most often in those fitted.
+
+    Both are (codes, what is right), an array for each episode: an action's number, or which of `k` actions are right (`alike_actions`).
+    A code never seen in fitting means the action that is right most often there.
 
     >>> agreement(([np.array([0, 0, 1])], [np.array([4, 4, 5])]), ([np.array([0, 1, 1])], [np.array([4, 5, 4])]))
     array([0.66666667])
     """
-    codes, actions = (np.concatenate(list(parts)) for parts in fitted)
-    counts = np.zeros((1 + max(int(part.max()) for part in (codes, *judged[0])), 1 + int(actions.max())), dtype=np.int64)
-    np.add.at(counts, (codes, actions), 1)
-    meaning = np.where(counts.any(axis=1), counts.argmax(axis=1), np.bincount(actions).argmax())
-    return np.array([(meaning[code] == truth).mean() for code, truth in zip(*judged, strict=True)])
+    actions = 1 + max(int(part.max(initial=0)) if part.ndim == 1 else part.shape[1] - 1 for part in (*fitted[1], *judged[1]))
+    right = [[part if part.ndim == 2 else np.eye(actions, dtype=bool)[part] for part in parts] for parts in (fitted[1], judged[1])]
+    codes = np.concatenate(list(fitted[0]))
+    counts = np.zeros((1 + max(int(part.max()) for part in (codes, *judged[0])), actions), dtype=np.int64)
+    np.add.at(counts, codes, np.concatenate(right[0]))
+    meaning = np.where(counts.any(axis=1), counts.argmax(axis=1), counts.sum(axis=0).argmax())
+    return np.array([truth[np.arange(len(code)), meaning[code]].mean() for code, truth in zip(judged[0], right[1], strict=True)])
 
 
 def action_r2(

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from armillary.core import DataError, Episode, InfersActions, Prompt, Renders, State, World, WorldError, WorldSpec
-from armillary.evaluate.controllability import action_r2, agreement, infer_codes, random_codes, steer
+from armillary.core import DataError, Episode, InfersActions, Prompt, Renders, State, World, WorldError, WorldSpec, seeded
+from armillary.evaluate.controllability import action_r2, agreement, alike_actions, infer_codes, random_codes, steer
+from armillary.worlds.catalog import build_small
 
 CAMERA, SIDE, SHADES = "view", 16, 4
 
@@ -84,6 +85,26 @@ def test_agreement_is_fitted_on_other_episodes():
     fitted = ([np.array([0, 0, 1])], [np.array([2, 2, 1])])
     assert agreement(fitted, ([np.array([0, 1])], [np.array([1, 2])])).tolist() == [0.0]
     assert agreement(fitted, ([np.array([3, 3])], [np.array([2, 0])])).tolist() == [0.5]
+
+
+def test_actions_that_show_the_same_are_all_right():
+    """The code means the action that is right most often, exact or not."""
+    either, second = np.array([[True, True], [True, False]]), np.array([[False, True], [True, True]])
+    fitted = ([np.array([0, 0])], [either])
+    assert agreement(fitted, ([np.array([0, 0])], [second])).tolist() == [0.5]
+    assert agreement(fitted, ([np.array([0, 0])], [np.array([0, 1])])).tolist() == [0.5]
+
+
+def test_actions_are_alike_where_the_next_picture_is():
+    """The platformer: standing, every key shows something of its own; in the air a jump changes nothing."""
+    world = build_small("platformer", size=32)
+    state = world.start(Prompt(batch_size=1, layout={"level": 3}), seeded(0))
+    on_ground = world.rollout(state, torch.zeros(1, 4, dtype=torch.long), seeded(0))[-1]
+    assert np.array_equal(alike_actions(world, on_ground, torch.tensor([2])), np.eye(6, dtype=bool)[[2]])
+    in_the_air = world.rollout(on_ground, torch.tensor([[3, 0]]), seeded(0))[-1]
+    assert alike_actions(world, in_the_air, torch.tensor([2])).tolist() == [[False, False, True, False, False, True]]
+    with pytest.raises(WorldError, match="no finite number of actions"):
+        alike_actions(build_small("pusher", size=32), state, torch.zeros(1, dtype=torch.long))
 
 
 def test_actions_are_read_linearly_from_vectors():

@@ -34,9 +34,9 @@ def sliding_square(index: int, num_steps: int = 30) -> Episode:
 def test_beats_copy_last_and_needs_its_actions(tmp_path):
     train, test = [sliding_square(index) for index in range(60)], [sliding_square(index) for index in range(100, 110)]
     config = PRESETS["default"]
-    sizes = {"context_steps": 2, "dream_steps": 5, "latent_size": 16, "hidden_size": 128, "vision_batch_size": 8}
+    sizes = {"members": 1, "context_steps": 2, "dream_steps": 5, "latent_size": 16, "hidden_size": 128, "vision_batch_size": 8}
     model = replace(config.model, **sizes, other_looks=0.0, vision_share=0.4, learning_rate=3e-3)
-    config = replace(config, model=model, train=replace(config.train, steps=300, warmup_steps=10, validate_every=0, tensorboard=False))
+    config = replace(config, model=model, train=replace(config.train, steps=120, warmup_steps=10, validate_every=0, tensorboard=False))
     torch.manual_seed(0)
     world = build(config, measure(train, DataConfig()))
     with RunFolder.create(tmp_path / "run", family="vmc", config={}, replay=["test"], seed=0) as run:

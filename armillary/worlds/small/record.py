@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 import torch
 
-from armillary.core import ConfigError, Episode, Policy, Prompt, Rewards, events_of, seeded, to_disk
+from armillary.core import Action, ConfigError, Episode, Policy, Prompt, Rewards, State, events_of, seeded, to_disk
 from armillary.worlds.catalog import build_small
 from armillary.worlds.small.policies import Mixed, Sticky, Uniform, go_to_place, push_to_goal, push_to_place, through_door
 
@@ -54,6 +54,7 @@ def stream_episodes(
     show_goal: bool = True,
     options: Mapping[str, object] | None = None,
     events: Sequence[str] = (),
+    watch: Callable[[State, Action], None] | None = None,
 ) -> Iterator[Episode]:
     """Episodes of `num_steps` frames of a small world, all different, the same for the same seed.
 
@@ -63,7 +64,7 @@ def stream_episodes(
     things happen. `options` are more of the world's constructor. Of `events`, texts that the world knows, one begins now and then and
     lasts a while; they are the frames' captions, and the episode has no other task. Recording goes on past the end of a task:
     `terminated[t]` says that the task ended by action `t`. `state` is the exact state, as the world embeds it. ConfigError, at once,
-    for what cannot be recorded.
+    for what cannot be recorded. `watch` is called with the worlds' states before each step, EPISODES_AT_ONCE together, and the actions.
     """
     if not show_goal and name in TASKS and name not in WITH_GOAL:
         raise ConfigError(f"{name} draws no goal that could be left out; worlds that do: {', '.join(WITH_GOAL)}")
@@ -81,16 +82,23 @@ def stream_episodes(
     layout = dict(layout or {}) | ({"theme": theme} if theme else {})
     batches = [min(EPISODES_AT_ONCE, num_episodes - done) for done in range(0, num_episodes, EPISODES_AT_ONCE)]
     prompts = [Prompt(batch_size=batch, layout=layout) for batch in batches]
-    return _stream(world, policy, prompts, num_steps, TASKS[name], tuple(events), seeded(seed))
+    return _stream(world, policy, prompts, num_steps, TASKS[name], tuple(events), seeded(seed), watch)
 
 
 def _stream(
-    world, actor: Policy, prompts: list[Prompt], num_steps: int, task: str, events: tuple[str, ...], rng: torch.Generator
+    world,
+    actor: Policy,
+    prompts: list[Prompt],
+    num_steps: int,
+    task: str,
+    events: tuple[str, ...],
+    rng: torch.Generator,
+    watch: Callable[[State, Action], None] | None,
 ) -> Iterator[Episode]:
     index = 0
     for prompt in prompts:
         scripts = [script_events(events, num_steps, rng) for _ in range(prompt.batch_size)] if events else None
-        columns = _record(world, actor, prompt, num_steps, rng, scripts)
+        columns = _record(world, actor, prompt, num_steps, rng, scripts, watch)
         for row in range(prompt.batch_size):
             captions = scripts[row] if scripts else None
             yield _episode({key: value[row] for key, value in columns.items()}, world, task, index, captions)
@@ -108,7 +116,13 @@ def script_events(events: Sequence[str], num_steps: int, rng: torch.Generator) -
 
 @torch.no_grad()
 def _record(
-    world, actor: Policy, prompt: Prompt, num_steps: int, rng: torch.Generator, scripts: Sequence[tuple[str, ...]] | None
+    world,
+    actor: Policy,
+    prompt: Prompt,
+    num_steps: int,
+    rng: torch.Generator,
+    scripts: Sequence[tuple[str, ...]] | None,
+    watch: Callable[[State, Action], None] | None,
 ) -> dict[str, np.ndarray]:
     """Columns `b t ...` of what was seen, done and earned. A caption that changes in a frame is told to the world a step before."""
     state, memory = world.start(prompt, rng), actor.start(prompt.batch_size)
@@ -118,6 +132,8 @@ def _record(
             state = world.prompt(state, [script[step + 1] for script in scripts])
         position = world.embed(state)
         action, memory = actor.act(position, memory, rng)
+        if watch:
+            watch(state, action)
         found["frames"].append(to_disk(world.render(state)["rgb"]))
         found["state"].append(position.numpy())
         found["actions"].append(_as_columns(action, world.spec.action_space))
