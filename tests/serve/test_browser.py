@@ -25,6 +25,7 @@ FLAGS = [
     "--disable-sync",
 ]
 WAIT_MS = 30_000
+STAND, RIGHT, LEFT_AND_JUMP = 0, 2, 4
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,15 @@ def wait_for_step(page, least: int) -> None:
     wait_until(page, f"Number(document.getElementById('timeline').value) >= {least}")
 
 
+def wait_until_value(page, running, value: int) -> None:
+    """Until this is what is held."""
+    for _ in range(WAIT_MS // 20):
+        if session(running).value == value:
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError(f"{value} was never held, but {session(running).value}")
+
+
 def test_keys_move_the_world(visit, running):
     page = visit()
     assert page.inner_text("#overlay") == "Press a key, or play"
@@ -107,6 +117,26 @@ def test_keys_move_the_world(visit, running):
     wait_for_step(page, step + 1)
     page.keyboard.press(",")
     wait_until(page, f"Number(document.getElementById('timeline').value) === {step}")
+
+
+def test_a_gamepad_moves_the_world(visit, running):
+    """No gamepad is plugged in here: the browser is made to tell of one, as it would of a real one."""
+    page = visit("about:blank")
+    page.add_init_script(
+        "window.pad = {axes: [0, 0], buttons: Array.from({length: 17}, () => ({pressed: false}))};"
+        "navigator.getGamepads = () => [null, window.pad];"
+    )
+    page.goto(running.address)
+    page.wait_for_selector("#connection[data-state=connected]")
+    start = x(running)
+    page.evaluate("window.pad.axes = [0.9, 0.1]; window.dispatchEvent(new Event('gamepadconnected'))")
+    wait_for_step(page, 8)
+    right = [moment.value for moment in session(running).timeline][2:]
+    assert set(right) == {RIGHT} and x(running) > start + 0.5
+    page.evaluate("window.pad.axes = [0.1, -0.1]")  # a stick that is let go never rests at zero
+    wait_until_value(page, running, STAND)
+    page.evaluate("window.pad.buttons[14].pressed = true; window.pad.buttons[0].pressed = true")
+    wait_until_value(page, running, LEFT_AND_JUMP)
 
 
 def test_a_key_counts_before_the_page_was_told_that_the_world_stands_still(visit, running):
