@@ -8,9 +8,10 @@ of what was seen to move can be one of what was done. Runs to either side are as
 Rows: the tokenizer's PSNR; dPSNR at +4 steps (dreams under inferred latent actions minus under random ones); how often the latent action
 tells the true one of all six keys, any key being right after which the simulator shows the very same next picture (a jump in the air, a
 step into a wall: no video tells these from standing), and how often the very key that was held; R2 of the true action linear in the latent
-one; each beside random latent actions. The same for runs that lack one remedy against ignored actions, on
-the first stages' settings but for it. Last the whole step's frames a second, picture as JPEG, one world, one core. Intervals are
-bootstrapped over seeds and episodes together.
+one; each beside random latent actions, and the key that is right most often. What latent actions tell is asked, too, of runs that lack one
+remedy against ignored actions each: their latent action model is trained as long, no dynamics. A code stands for 4 x 4 of 32 x 32 pixels,
+one tile of the level. Last the whole step's frames a second, picture as JPEG, one world, one core. Intervals are bootstrapped over seeds
+and episodes together. A seed takes about an hour of one core.
 """
 
 import io
@@ -32,7 +33,6 @@ from armillary.core.settings import override
 from armillary.data.record import write_dataset
 from armillary.evaluate.controllability import action_r2, agreement, alike_actions, infer_codes, random_codes, steer
 from armillary.evaluate.video import psnr
-from armillary.studies.runs import LoadedRun
 from armillary.worlds.catalog import build_small
 from armillary.worlds.genie.train import PRESETS, Config
 from armillary.worlds.genie.world import GenieWorld
@@ -45,20 +45,26 @@ from recipes.training import processor_seconds, trained
 
 NAME, FAMILY, ENV = "genie_platformer", "genie", "platformer"
 SEEN, HELD_OUT = ("paper", "midnight", "meadow", "workshop"), "candy"
-EPISODES, STEPS = 24, 64  # of each theme
+EPISODES, STEPS, SIZE = 48, 64, 32  # of each theme
 JUDGED = 12  # episodes of the held-out theme, and of those seen
 DATA_SEED, JUDGED_SEED = 0, 10_000
 PAGES = {"pages": True}
 KEYS = (0.1, 0.25, 0.25, 0.1, 0.15, 0.15)  # how often each is pressed
 SETTINGS = {
-    "train.steps": "2000",
     "train.ema-decay": "0.99",
     "train.workers": "0",
     "data.stride": "1",
+    "data.height": str(SIZE),
+    "data.width": str(SIZE),
+    "model.patch": "4",
+    "model.levels": "8,8,8,8,8,8",
+    "model.action-shrink": "1",
     "model.recolour": "0.5",
     "model.num-actions": "32",
     "model.action-size": "32",
 }
+WHOLE = {"train.steps": "4500", "model.tokenize-share": "0.12", "model.action-share": "0.33"}
+ACTIONS_ALONE = {"train.steps": "1550", "model.tokenize-share": "0.01", "model.action-share": "0.96"}
 WITHOUT = {
     "no dropped past": {"model.drop-past": "0"},
     "no variance loss": {"model.variance-weight": "0"},
@@ -79,21 +85,22 @@ def settings() -> Config:
 
 
 def recipe(seed: int, quick: bool, changes: Mapping[str, str] | None = None) -> Config:
-    """The settings of one training run: the last weights are judged, so no validation episodes."""
-    words = {"train.seed": str(seed), "data.validation-fraction": "0", "data.test-fraction": "0", **SETTINGS, **(changes or {})}
+    """The settings of one training run, with `changes` (a remedy taken out) of its latent actions alone. The last weights are judged."""
+    parts = WHOLE if changes is None else ACTIONS_ALONE | dict(changes)
+    words = {"train.seed": str(seed), "data.validation-fraction": "0", "data.test-fraction": "0", **SETTINGS, **parts}
     return override(PRESETS["default"], words | ({"train.steps": "8"} if quick else {}))
 
 
 def videos(count: int, seed: int, theme: str, **options) -> list[Episode]:
     """Levels drawn by `seed`, played with runs to either side."""
-    played = {"policy": Sticky(weights=KEYS), "options": PAGES}
+    played = {"policy": Sticky(weights=KEYS), "options": PAGES, "size": SIZE}
     return record_episodes(ENV, num_episodes=count, num_steps=STEPS, seed=seed, theme=theme, **played, **options)
 
 
 @cache
 def judged_videos(count: int, seed: int, theme: str) -> Played:
     """(levels played so, which keys would have shown the same after each frame but the last)."""
-    simulator, alike = build_small(ENV, **PAGES), []
+    simulator, alike = build_small(ENV, size=SIZE, **PAGES), []
     episodes = videos(count, seed, theme, watch=lambda state, action: alike.append(alike_actions(simulator, state, action)))
     assert count <= EPISODES_AT_ONCE
     return episodes, list(np.stack(alike, axis=1)[:, :-1])
@@ -121,7 +128,7 @@ def judged_episodes(quick: bool) -> dict[str, Played]:
 def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, list]:
     """Everything measured of one seed, an episode's mean at a time, by "what|of whom|where"."""
     data, found = recorded(out, options.quick), {}
-    variants = {"model": {}} | ({} if options.quick else WITHOUT)
+    variants = {"model": None} | ({} if options.quick else WITHOUT)
     for name, changes in variants.items():
         folder = out / f"{name.replace(' ', '-')}-{seed}"
         replay = ["python", "-m", f"recipes.{NAME}", "--seed", str(seed)]
@@ -129,30 +136,38 @@ def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, list]:
         fit = judged_videos(4 if options.quick else 16, 2 * JUDGED_SEED, "random")
         logger.info("seed %d: judging %s", seed, name)
         for where, played in judged_episodes(options.quick).items():
-            found |= {f"{what}|{name}|{where}": values for what, values in judge_run(run, fit, played, seed).items()}
+            measured = judge_codes(run.world, fit, played, seed)
+            if name == "model":
+                measured |= judge_pictures(run.world, played[0], seed)
+            found |= {f"{what}|{name}|{where}": values for what, values in measured.items()}
         if name == "model":
-            found["frames per second, one world, one core, with JPEG|model|64 px"] = [frames_per_second(run.world)]
-            found["processor time of training|model|64 px"] = [processor_seconds(run)]
+            found["frames per second, one world, one core, with JPEG|model|32 px"] = [frames_per_second(run.world)]
+            found["processor time of training|model|32 px"] = [processor_seconds(run)]
     return {key: np.asarray(value).tolist() for key, value in found.items()}
 
 
 @torch.no_grad()
-def judge_run(run: LoadedRun, fit: Played, judged: Played, seed: int) -> dict[str, np.ndarray]:
-    """Pictures, steering and meaning, for the episodes of one place; what codes mean is fitted on others."""
-    world: GenieWorld = run.world
-    episodes, played = judged[0], [fit[0], judged[0]]
+def judge_pictures(world: GenieWorld, episodes: Sequence[Episode], seed: int) -> dict[str, np.ndarray]:
+    """How true pictures are, and how they follow latent actions."""
     steered = steer(world, episodes, camera=CAMERA, horizon=HORIZON, seed=seed)
-    found = {
+    return {
         "tokenizer PSNR": np.array([tokenizer_psnr(world, one) for one in episodes]),
         "PSNR at +4 with inferred actions": steered.inferred[:, HORIZON - 1],
         "PSNR at +4 of copy-last": steered.copy_last[:, HORIZON - 1],
         "dPSNR at +4": steered.delta(HORIZON),
     }
+
+
+@torch.no_grad()
+def judge_codes(world: GenieWorld, fit: Played, judged: Played, seed: int) -> dict[str, np.ndarray]:
+    """What latent actions tell of the keys; what they mean is fitted on other episodes."""
+    found, played = {}, [fit[0], judged[0]]
     codes = {"": [infer_codes(world, some, camera=CAMERA) for some in played]}
     codes[", random codes"] = [random_codes(some, world.config.num_actions, seed) for some in codes[""]]
+    always = [[np.zeros_like(code) for code in some] for some in codes[""]]
     alike, held = [fit[1], judged[1]], [[one.actions[:-1].argmax(axis=1) for one in some] for some in played]
     for what, right in {"keys that show the same": alike, "keys": held}.items():
-        for whose, (known, asked) in codes.items():
+        for whose, (known, asked) in (codes | {", the commonest": always}).items():
             found[f"agreement, {what}{whose}"] = agreement((known, right[0]), (asked, right[1]))
     for whose, (known, asked) in codes.items():
         truth = [[one.actions[:-1] for one in some] for some in played]
