@@ -9,8 +9,9 @@ stalls, that is, stays connected and says nothing of the frames it was sent. `ac
 not stall; `slowest person's share` is the frames of who got fewest over the mean of all (1: nobody starves); `memory grown` is that of the
 server's process, from the first quarter of the time to its end (histories fill up to 512 MB of all people together, then the oldest moments
 are forgotten). Wall time counts here, and the machine must be otherwise idle; `taken by the host` is the share of the processors' time
-that a virtual machine's host gave to others meanwhile: where it is a tenth, frames wait. A seed is one round; intervals are bootstraps over
-rounds.
+that a virtual machine's host gave to others meanwhile: where it is a tenth, frames wait. So a round in which it is above TAKEN is played
+again, at most TRIES times, and the one that counts is the one of which least was taken; how often that was is noted. A seed is one round;
+intervals are bootstraps over rounds.
 """
 
 import asyncio
@@ -49,6 +50,7 @@ SHAPE = DataShape(
     height=64, width=64, action_size=2, action_mean=(0.0, 0.0), action_std=(0.2, 0.2), seconds_per_step=0.1, has_rewards=False
 )
 CHANGES_EVERY_S = 0.25
+TAKEN, TRIES = 0.03, 4
 ANSWER_S = 30.0  # for a first answer on a machine that is busy with something else
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -206,6 +208,15 @@ def measure(seed: int, *, quick: bool, minutes: float) -> dict[str, dict[str, fl
     return found
 
 
+def measure_undisturbed(seed: int, *, quick: bool, minutes: float) -> tuple[dict[str, dict[str, float]], int]:
+    """(the round of which the host took least, how many were played until one had its time). One that is asked to last is played once."""
+    rounds: list[tuple[float, dict[str, dict[str, float]]]] = []
+    while not rounds or (rounds[-1][0] > TAKEN and len(rounds) < (1 if quick or minutes else TRIES)):
+        found = measure(seed, quick=quick, minutes=minutes)
+        rounds.append((max(numbers.get("taken", 0.0) for numbers in found.values()), found))
+    return min(rounds, key=lambda one: one[0])[1], len(rounds)
+
+
 METRICS = {
     "steps": ("steps to JPEG", "1/s"),
     "latency_ms": ("action to picture, p99", "ms"),
@@ -228,9 +239,12 @@ def main() -> None:
         print(json.dumps(asyncio.run(play_together(json.loads(options.people)))))
         return
     with rows.timed() as wall:
-        measured = [measure(seed, quick=options.quick, minutes=options.minutes) for seed in range(1 if options.quick else options.seeds)]
+        seeds = range(1 if options.quick else options.seeds)
+        played = [measure_undisturbed(seed, quick=options.quick, minutes=options.minutes) for seed in seeds]
+    measured, tries = [one for one, _ in played], sum(count for _, count in played)
     command = f"python -m benchmarks.{NAME}" + (f" --minutes {options.minutes:g}" if options.minutes else "")
-    rows.publish(NAME, rows.of_rounds(NAME, METRICS, measured), options, command=command, wall_s=wall["s"])
+    notes = [f"{tries} rounds played for {len(measured)} that count."]
+    rows.publish(NAME, rows.of_rounds(NAME, METRICS, measured), options, command=command, wall_s=wall["s"], notes=notes)
 
 
 if __name__ == "__main__":

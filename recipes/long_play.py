@@ -7,8 +7,8 @@ are trained but for `memory_frames`: with 0 nothing older than the window is kno
 a recording up to LEAD frames before a page comes back that was out of view for AWAY frames or more (longer than the window), and dreams on
 under the recorded keys: PSNR over the AHEAD frames of the page that came back, and how many coins and bricks it shows too many or too
 few. Then dreams of ten times the length of a training window, after SHOWN frames. `copy_last` is the last frame shown, `seen_before` the
-last true frame of the page before it was left. Intervals are bootstrapped over seeds and dreams together. A seed takes about twenty minutes
-of one core, both trainings together.
+last true frame of the page before it was left. Intervals are bootstrapped over seeds and dreams together. A code stands for 4 x 4 of
+32 x 32 pixels, one tile of the level. A seed takes about an hour of one core, both trainings together.
 """
 
 from argparse import Namespace
@@ -38,13 +38,22 @@ from recipes.intervals import over_seeds_and_episodes
 from recipes.seeds import begin, run_seeds, study_parser
 from recipes.training import processor_seconds, trained
 
-NAME, FAMILY, ENV, THEME, SIZE = "long_play", "genie", "platformer", "meadow", 64
-EPISODES, STEPS, JUDGED = 64, 128, 24
+NAME, FAMILY, ENV, THEME, SIZE = "long_play", "genie", "platformer", "meadow", 32
+EPISODES, STEPS, JUDGED = 128, 128, 24
 DATA_SEED, JUDGED_SEED = 0, 10_000
 LEGS, FAST = (10, 36), {"run_m_s": 8.0}
 AWAY, LEAD, AHEAD, SHOWN = 8, 2, 8, 48
-SETTINGS = {"train.steps": "1200", "train.ema-decay": "0.99", "train.workers": "0", "data.stride": "1", "model.batch-size": "6"}
-SHARES = {"model.tokenize-share": "0.35", "model.action-share": "0.2"}
+SETTINGS = {
+    "train.steps": "2500",
+    "train.ema-decay": "0.99",
+    "train.workers": "0",
+    "data.stride": "1",
+    "data.height": str(SIZE),
+    "data.width": str(SIZE),
+    "model.patch": "4",
+    "model.levels": "8,8,8,8,8,8",
+}
+SHARES = {"model.tokenize-share": "0.15", "model.action-share": "0.08"}
 MEMORY = {"with memory": "3", "without memory": "0"}
 REPORTED = (0.1, 0.25, 0.5, 1.0)  # of a long dream
 LIKE = 0.15  # how far a colour may be from one of a thing's own
@@ -70,7 +79,7 @@ def recipe(seed: int, quick: bool, memory: str) -> Config:
 
 def recorded(seed: int, count: int) -> list[Episode]:
     """Runs to and fro through levels of two pages, drawn by `seed`."""
-    world = {"options": {"columns": 2 * VIEW, "pages": True}, "layout": FAST, "theme": THEME}
+    world = {"options": {"columns": 2 * VIEW, "pages": True}, "layout": FAST, "theme": THEME, "size": SIZE}
     return record_episodes(ENV, num_episodes=count, num_steps=STEPS, seed=seed, policy=ToAndFro(legs=LEGS), **world)
 
 
