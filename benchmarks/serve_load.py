@@ -244,7 +244,8 @@ def main() -> None:
     measured, tries = [one for one, _ in played], sum(count for _, count in played)
     command = f"python -m benchmarks.{NAME}" + (f" --minutes {options.minutes:g}" if options.minutes else "")
     notes = [f"{tries} rounds played for {len(measured)} that count."]
-    rows.publish(NAME, rows.of_rounds(NAME, METRICS, measured), options, command=command, wall_s=wall["s"], notes=notes)
+    name = NAME + (f"_{options.minutes:g}_minutes" if options.minutes else "")
+    rows.publish(name, rows.of_rounds(name, METRICS, measured), options, command=command, wall_s=wall["s"], notes=notes)
 
 
 if __name__ == "__main__":
