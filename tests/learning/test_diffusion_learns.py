@@ -39,13 +39,13 @@ def test_samples_beat_copy_last_and_need_their_actions(tmp_path):
     config = PRESETS["default"]
     sizes = {"chunk_steps": 5, "frames_per_window": 2, "read_size": 96, "width": 64, "depth": 2, "sampling_steps": 4, "batch_size": 12}
     model = replace(config.model, **sizes, other_looks=0.0, guess_share=0.7, guess_learning_rate=3e-3, learning_rate=2e-3)
-    fast = {"steps": 300, "warmup_steps": 10, "validate_every": 0, "tensorboard": False, "ema_decay": 0.98}
+    fast = {"steps": 180, "warmup_steps": 10, "validate_every": 0, "tensorboard": False, "ema_decay": 0.98}
     config = replace(config, model=model, data=DataConfig(height=PICTURE, width=PICTURE), train=replace(config.train, **fast))
     torch.manual_seed(0)
     world = build(config, measure(train, config.data))
     with RunFolder.create(tmp_path / "run", family="diffusion", config={}, replay=["test"], seed=0) as run:
         fit(world, run=run, train_episodes=train, validation_episodes=[], camera=CAMERA, config=config.train)
-    protocol = Protocol(context_s=0.2, horizon_s=0.5, report_s=(0.5,), starts_every_s=0.3)
+    protocol = Protocol(context_s=0.2, horizon_s=0.5, report_s=(0.5,), starts_every_s=0.6)
     result = evaluate_open_loop(world, test, camera=CAMERA, mean_frame=average_frame(train, CAMERA), protocol=protocol)
     rows = {(row["metric"], row["subject"]): row for row in result.rows()}
     assert rows["psnr_gain_over_copy_last", "model"]["low"] > 1.5
