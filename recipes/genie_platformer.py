@@ -112,7 +112,8 @@ def recorded(out: Path, quick: bool) -> Path:
     if not (folder / "meta" / "info.json").exists():
         count = 1 if quick else EPISODES
         episodes = [one for number, theme in enumerate(SEEN) for one in videos(count, DATA_SEED + number, theme)]
-        write_dataset(folder, [replace(one, index=index) for index, one in enumerate(episodes)], robot_type=f"armillary-{ENV}")
+        numbered = [replace(one, index=index) for index, one in enumerate(episodes)]
+        write_dataset(folder, numbered, robot_type=f"armillary-{ENV}", full_colour=True)
     return folder
 
 

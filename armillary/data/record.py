@@ -40,6 +40,8 @@ SINGLE_CHUNK = 900
 class DatasetWriter:
     """Appends episodes to a v3.0 dataset. The first episode decides which features it has.
 
+    `crf` and `full_colour` are those of `encode_video`.
+
     Raises StorageError when `path` exists (unless `resume`) or another writer has it, DataError when an episode does
     not fit the dataset or holds NaN.
     """
@@ -53,10 +55,11 @@ class DatasetWriter:
         state_names: Sequence[str] = (),
         resume: bool = False,
         crf: int = 18,
+        full_colour: bool = False,
     ):
         self.path = Path(path)
         self.robot_type = robot_type
-        self._names, self._crf = (tuple(action_names), tuple(state_names)), crf
+        self._names, self._video = (tuple(action_names), tuple(state_names)), {"crf": crf, "full_colour": full_colour}
         self._features: dict[str, Feature] = {}
         self._fps, self._episodes, self._frames = 0.0, 0, 0
         self._tasks: list[str] = []
@@ -140,7 +143,7 @@ class DatasetWriter:
         row |= {"dataset_from_index": self._frames, "dataset_to_index": self._frames + len(episode)}
         for camera in sorted(episode.frames):
             path = safe_join(self.path, fill(VIDEO_PATH, place | {"video_key": camera}))
-            encode_video(path, episode.frames[camera], self._fps, crf=self._crf)
+            encode_video(path, episode.frames[camera], self._fps, **self._video)
             track = read_track(path)
             if len(track) != len(episode):
                 raise DataError(f"{path}: {len(track)} of {len(episode)} frames were encoded; check the disk and save again")

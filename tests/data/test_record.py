@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from armillary.core import Episode
 from armillary.core.errors import DataError, StorageError
 from armillary.data import record
 from armillary.data.dataset import open_dataset
@@ -51,6 +52,19 @@ def test_what_was_recorded_is_read_back(tmp_path: Path):
     assert validate(path).ok and not (path / "meta/recording.json").exists()
     bare = open_dataset(path).load(0, cameras=())
     assert bare.frames == {} and len(bare) == 9 and len(open_dataset(path).load(0, cameras=(WRIST,)).frames) == 1
+
+
+def test_full_colour_keeps_what_is_two_pixels_wide(tmp_path: Path):
+    """Of red and blue squares of two pixels, a half of which lies across every shared colour."""
+    squares = (np.indices((32, 32)) + 1) // 2 % 2
+    frame = np.where((squares[0] ^ squares[1])[..., None], np.array([220, 30, 30]), np.array([30, 30, 220])).astype(np.uint8)
+    recorded = Episode(frames={VIEW: np.stack([frame] * 4)}, actions=np.zeros((4, 1), np.float32), seconds_per_step=0.1)
+    lost = {}
+    for full in (False, True):
+        path = write_dataset(tmp_path / str(full), [recorded], full_colour=full)
+        assert validate(path).ok
+        lost[full] = np.abs(open_dataset(path).load(0).frames[VIEW].astype(int) - frame).mean()
+    assert lost[True] < 5 < 40 < lost[False]
 
 
 def test_captions_are_the_rows_tasks(tmp_path: Path):

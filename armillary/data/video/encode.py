@@ -20,10 +20,12 @@ def encode_video(
     *,
     gop: int = 2,
     crf: int = 18,
+    full_colour: bool = False,
     comment: str = "",
 ) -> None:
-    """Write RGB frames (`t h w 3`, or one after another) as an mp4 at `path`, atomically; `crf` 0 is best, 51 worst. Odd sizes are
-    kept (4:4:4 colour). `comment` is a tag of the file, which players and `ffprobe` show.
+    """Write RGB frames (`t h w 3`, or one after another) as an mp4 at `path`, atomically; `crf` 0 is best, 51 worst. Four pixels share
+    a colour (4:2:0, what every player knows) unless `full_colour` (4:4:4), which odd sizes have anyway: of a small picture, whose things
+    are few pixels wide, the halved colour is most of what is lost. `comment` is a tag of the file, which players and `ffprobe` show.
 
     One thread and no time stamps of its own: the same frames give the same bytes. Raises StorageError when the disk
     refuses, VideoError when there is nothing to write.
@@ -39,7 +41,7 @@ def encode_video(
     def write(temporary: Path) -> None:
         with av.open(str(temporary), "w", format="mp4", options={"fflags": "+bitexact", "movflags": "+faststart"}) as container:
             container.metadata.update(tags)
-            stream = _add_stream(container, first.shape[:2], rate, gop, crf)
+            stream = _add_stream(container, first.shape[:2], rate, gop, crf, full_colour)
             for number, picture in enumerate(chain([first], pictures)):
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
                 frame.pts, frame.time_base = number, 1 / rate
@@ -49,12 +51,12 @@ def encode_video(
     write_atomically(path.with_suffix(".mp4") if not path.suffix else path, write)
 
 
-def _add_stream(container, size: tuple[int, int], rate: Fraction, gop: int, crf: int):
+def _add_stream(container, size: tuple[int, int], rate: Fraction, gop: int, crf: int, full_colour: bool):
     """H.264 of one thread, without B-frames."""
     height, width = size
     stream = container.add_stream("libx264", rate=rate)
     stream.width, stream.height = width, height
-    stream.pix_fmt = "yuv420p" if width % 2 == 0 and height % 2 == 0 else "yuv444p"
+    stream.pix_fmt = "yuv444p" if full_colour or width % 2 or height % 2 else "yuv420p"
     stream.gop_size = gop
     stream.codec_context.thread_count = 1
     stream.codec_context.time_base = 1 / rate
