@@ -26,22 +26,14 @@ from armillary.worlds.small.record import CAMERA, record_episodes
 from benchmarks.rows import row
 from recipes.intervals import over_seeds_and_episodes
 from recipes.seeds import begin, run_seeds, study_parser
+from recipes.tile_codes import SIZE, TILE_CODES
 from recipes.training import processor_seconds, trained
 
 NAME, FAMILY, ENV, THEME = "events", "genie", "platformer", "meadow"
-EPISODES, STEPS, SIZE = 128, 96, 32
+EPISODES, STEPS = 128, 96
 DATA_SEED, CLASSIFIER_SEED, JUDGED_SEED = 0, 20_000, 10_000
 WITHIN = 8
-SETTINGS = {
-    "train.steps": "4500",
-    "train.ema-decay": "0.99",
-    "train.workers": "0",
-    "data.stride": "1",
-    "data.height": str(SIZE),
-    "data.width": str(SIZE),
-    "model.patch": "4",
-    "model.levels": "8,8,8,8,8,8",
-}
+SETTINGS = TILE_CODES | {"train.steps": "4500"}
 SHARES = {"model.tokenize-share": "0.12", "model.action-share": "0.04"}
 
 
@@ -52,7 +44,7 @@ def settings() -> Config:
 
 def recipe(seed: int, quick: bool) -> Config:
     """The settings of one training run: the last weights are judged, so no validation episodes."""
-    words = {"train.seed": str(seed), "data.validation-fraction": "0", "data.test-fraction": "0", **SETTINGS, **SHARES}
+    words = {"train.seed": str(seed), **SETTINGS, **SHARES}
     return override(PRESETS["default"], words | ({"train.steps": "8"} if quick else {}))
 
 

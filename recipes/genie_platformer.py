@@ -41,23 +41,17 @@ from armillary.worlds.small.record import CAMERA, EPISODES_AT_ONCE, record_episo
 from benchmarks.rows import row
 from recipes.intervals import over_seeds_and_episodes
 from recipes.seeds import begin, run_seeds, study_parser
+from recipes.tile_codes import SIZE, TILE_CODES
 from recipes.training import processor_seconds, trained
 
 NAME, FAMILY, ENV = "genie_platformer", "genie", "platformer"
 SEEN, HELD_OUT = ("paper", "midnight", "meadow", "workshop"), "candy"
-EPISODES, STEPS, SIZE = 48, 64, 32  # of each theme
+EPISODES, STEPS = 48, 64  # of each theme
 JUDGED = 12  # episodes of the held-out theme, and of those seen
 DATA_SEED, JUDGED_SEED = 0, 10_000
 PAGES = {"pages": True}
 KEYS = (0.1, 0.25, 0.25, 0.1, 0.15, 0.15)  # how often each is pressed
-SETTINGS = {
-    "train.ema-decay": "0.99",
-    "train.workers": "0",
-    "data.stride": "1",
-    "data.height": str(SIZE),
-    "data.width": str(SIZE),
-    "model.patch": "4",
-    "model.levels": "8,8,8,8,8,8",
+SETTINGS = TILE_CODES | {
     "model.action-shrink": "1",
     "model.recolour": "0.5",
     "model.num-actions": "32",
@@ -87,7 +81,7 @@ def settings() -> Config:
 def recipe(seed: int, quick: bool, changes: Mapping[str, str] | None = None) -> Config:
     """The settings of one training run, with `changes` (a remedy taken out) of its latent actions alone. The last weights are judged."""
     parts = WHOLE if changes is None else ACTIONS_ALONE | dict(changes)
-    words = {"train.seed": str(seed), "data.validation-fraction": "0", "data.test-fraction": "0", **SETTINGS, **parts}
+    words = {"train.seed": str(seed), **SETTINGS, **parts}
     return override(PRESETS["default"], words | ({"train.steps": "8"} if quick else {}))
 
 

@@ -36,23 +36,15 @@ from armillary.worlds.small.themes import THEME_NAMES
 from benchmarks.rows import row
 from recipes.intervals import over_seeds_and_episodes
 from recipes.seeds import begin, run_seeds, study_parser
+from recipes.tile_codes import SIZE, TILE_CODES
 from recipes.training import processor_seconds, trained
 
-NAME, FAMILY, ENV, THEME, SIZE = "long_play", "genie", "platformer", "meadow", 32
+NAME, FAMILY, ENV, THEME = "long_play", "genie", "platformer", "meadow"
 EPISODES, STEPS, JUDGED = 128, 128, 24
 DATA_SEED, JUDGED_SEED = 0, 10_000
 LEGS, FAST = (10, 36), {"run_m_s": 8.0}
 AWAY, LEAD, AHEAD, SHOWN = 8, 2, 8, 48
-SETTINGS = {
-    "train.steps": "2500",
-    "train.ema-decay": "0.99",
-    "train.workers": "0",
-    "data.stride": "1",
-    "data.height": str(SIZE),
-    "data.width": str(SIZE),
-    "model.patch": "4",
-    "model.levels": "8,8,8,8,8,8",
-}
+SETTINGS = TILE_CODES | {"train.steps": "2500"}
 SHARES = {"model.tokenize-share": "0.15", "model.action-share": "0.08"}
 MEMORY = {"with memory": "3", "without memory": "0"}
 REPORTED = (0.1, 0.25, 0.5, 1.0)  # of a long dream
@@ -68,8 +60,6 @@ def recipe(seed: int, quick: bool, memory: str) -> Config:
     """The settings of one training run: the last weights are judged, so no validation episodes."""
     words = {
         "train.seed": str(seed),
-        "data.validation-fraction": "0",
-        "data.test-fraction": "0",
         **SETTINGS,
         **SHARES,
         "model.memory-frames": memory,

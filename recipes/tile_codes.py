@@ -1,0 +1,17 @@
+"""What the Genie recipes on the platformer share: small pictures of which a code stands for one tile of the level.
+
+What happens to a tile then happens to its code, wherever it is. The last weights are judged, so no episodes are for validation.
+"""
+
+SIZE = 32  # pixels of a side, 8 tiles
+TILE_CODES = {
+    "data.height": str(SIZE),
+    "data.width": str(SIZE),
+    "data.stride": "1",
+    "data.validation-fraction": "0",
+    "data.test-fraction": "0",
+    "model.patch": "4",
+    "model.levels": "8,8,8,8,8,8",
+    "train.ema-decay": "0.99",
+    "train.workers": "0",
+}
