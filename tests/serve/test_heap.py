@@ -20,9 +20,11 @@ def play():
     process, kept = psutil.Process(), []
     before = process.memory_info().rss
     for step in range(150):
-        pictures = to_disk(torch.full((64, 3, 64, 64), 0.5))
+        drawn = torch.full((64, 3, 64, 64), 0.5)
+        pictures = to_disk(drawn)
         messages = [bytes(2000 + person) for person in range(64)]
         kept += [picture.copy() for picture in pictures]
+        del drawn, pictures
     print((process.memory_info().rss - before) / sum(one.nbytes for one in kept))
 
 thread = threading.Thread(target=play)
