@@ -26,7 +26,7 @@ from armillary.worlds.small.record import CAMERA, record_episodes
 from benchmarks.rows import row
 from recipes.intervals import over_seeds_and_episodes
 from recipes.seeds import begin, run_seeds, study_parser
-from recipes.tile_codes import SIZE, TILE_CODES
+from recipes.tile_codes import QUICK, SIZE, TILE_CODES
 from recipes.training import processor_seconds, trained
 
 NAME, FAMILY, ENV, THEME = "events", "genie", "platformer", "meadow"
@@ -45,7 +45,7 @@ def settings() -> Config:
 def recipe(seed: int, quick: bool) -> Config:
     """The settings of one training run: the last weights are judged, so no validation episodes."""
     words = {"train.seed": str(seed), **SETTINGS, **SHARES}
-    return override(PRESETS["default"], words | ({"train.steps": "8"} if quick else {}))
+    return override(PRESETS["default"], words | (QUICK if quick else {}))
 
 
 def recorded(seed: int, quick: bool) -> list[Episode]:

@@ -41,7 +41,7 @@ from armillary.worlds.small.record import CAMERA, EPISODES_AT_ONCE, record_episo
 from benchmarks.rows import row
 from recipes.intervals import over_seeds_and_episodes
 from recipes.seeds import begin, run_seeds, study_parser
-from recipes.tile_codes import SIZE, TILE_CODES
+from recipes.tile_codes import QUICK, SIZE, TILE_CODES
 from recipes.training import processor_seconds, trained
 
 NAME, FAMILY, ENV = "genie_platformer", "genie", "platformer"
@@ -82,7 +82,7 @@ def recipe(seed: int, quick: bool, changes: Mapping[str, str] | None = None) -> 
     """The settings of one training run, with `changes` (a remedy taken out) of its latent actions alone. The last weights are judged."""
     parts = WHOLE if changes is None else ACTIONS_ALONE | dict(changes)
     words = {"train.seed": str(seed), **SETTINGS, **parts}
-    return override(PRESETS["default"], words | ({"train.steps": "8"} if quick else {}))
+    return override(PRESETS["default"], words | (QUICK if quick else {}))
 
 
 def videos(count: int, seed: int, theme: str, **options) -> list[Episode]:

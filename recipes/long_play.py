@@ -36,7 +36,7 @@ from armillary.worlds.small.themes import THEME_NAMES
 from benchmarks.rows import row
 from recipes.intervals import over_seeds_and_episodes
 from recipes.seeds import begin, run_seeds, study_parser
-from recipes.tile_codes import SIZE, TILE_CODES
+from recipes.tile_codes import QUICK, SIZE, TILE_CODES
 from recipes.training import processor_seconds, trained
 
 NAME, FAMILY, ENV, THEME = "long_play", "genie", "platformer", "meadow"
@@ -64,7 +64,7 @@ def recipe(seed: int, quick: bool, memory: str) -> Config:
         **SHARES,
         "model.memory-frames": memory,
     }
-    return override(PRESETS["default"], words | ({"train.steps": "8"} if quick else {}))
+    return override(PRESETS["default"], words | (QUICK if quick else {}))
 
 
 def recorded(seed: int, count: int) -> list[Episode]:

@@ -2,8 +2,8 @@
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn import functional
 
+from armillary.nn.attend import attend
 from armillary.nn.rope3d import RotaryTable
 
 
@@ -26,7 +26,5 @@ class Attention(nn.Module):
         query_BNHD, key_BNHD, value_BNHD = mixed_BN3HD.unbind(2)
         if rotary is not None:
             query_BNHD, key_BNHD = rotary.rotate(mixed_BN3HD[:, :, :2]).unbind(2)
-        seen_BHND = functional.scaled_dot_product_attention(
-            query_BNHD.transpose(1, 2), key_BNHD.transpose(1, 2), value_BNHD.transpose(1, 2), attn_mask=allowed
-        )
+        seen_BHND = attend(query_BNHD.transpose(1, 2), key_BNHD.transpose(1, 2), value_BNHD.transpose(1, 2), allowed)
         return self.join(seen_BHND.transpose(1, 2).flatten(-2))

@@ -2,8 +2,8 @@
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn import functional
 
+from armillary.nn.attend import attend
 from armillary.nn.rms_norm import RmsNorm
 
 
@@ -36,5 +36,5 @@ class NormedAttention(nn.Module):
     ) -> Float[Tensor, "b n w"]:
         """What is seen, joined over the heads; `causal`: by each token of itself and those before it."""
         heads_first = (one.transpose(1, 2) for one in (query, key, value))
-        seen_BHND = functional.scaled_dot_product_attention(*heads_first, attn_mask=allowed, is_causal=causal)
+        seen_BHND = attend(*heads_first, allowed, causal=causal)
         return self.join(seen_BHND.transpose(1, 2).flatten(-2))

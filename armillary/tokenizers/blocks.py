@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from armillary.nn.attend import attend
 from armillary.nn.attention import Attention
 from armillary.nn.causal_convolution import KERNEL, FactorisedConvolution, Memory, SpaceConvolution, TimeConvolution, frames_of, video_of
 from armillary.nn.wavelet import repeat_first
@@ -69,7 +70,7 @@ class TimeAttention(nn.Module):
         key, value = memory.extend(keys_values).chunk(2, dim=-1)
         past = key.shape[2] - steps
         allowed = torch.ones(steps, past + steps, dtype=torch.bool, device=video.device).tril(past)
-        seen = self.attention.join(functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed))
+        seen = self.attention.join(attend(query, key, value, allowed))
         return video + seen.unflatten(1, picture).permute(0, 4, 3, 1, 2)
 
 

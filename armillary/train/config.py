@@ -32,6 +32,7 @@ class TrainConfig:
     `steps` are shared out over the world's phases; `learning_rate_scale` multiplies each phase's own learning rate, which
     warms up over `warmup_steps` and then follows `schedule` ("cosine" to zero, or "constant") within the phase.
     `precision` "auto" is bf16 on a GPU that has it and fp32 on a CPU. `parallel` "auto" is "ddp" under `torchrun`.
+    `compile` compiles the blocks that a network repeats, or the whole step where it repeats none.
     The first and the last step are always checkpointed, whatever `checkpoint_every` says.
     """
 

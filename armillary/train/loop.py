@@ -17,6 +17,7 @@ from armillary.data.windows import WindowLoader, WindowSampler
 from armillary.nn.ema import Ema
 from armillary.train import distributed
 from armillary.train.checkpoint import TrainingState, load_weights, read_state, read_tensors, save_best, save_checkpoint
+from armillary.train.compiling import compiled
 from armillary.train.config import TrainConfig
 from armillary.train.distributed import Group
 from armillary.train.interrupt import Interrupts
@@ -105,7 +106,8 @@ class _Loop:
                 self._begin(stretch)
                 if self.step == 0:
                     self._save(stretch)
-                self._train(stretch)
+                with compiled(self.live, self.call, self.group.device) if self.config.compile else nullcontext(self.call) as self.call:
+                    self._train(stretch)
         return self._finish()
 
     def close(self) -> None:
@@ -141,8 +143,6 @@ class _Loop:
         self.validation = ValidationSet(
             self.material.validation, self.material.camera, stretch.phase, self.config.validation_batches, self.group
         )
-        if self.config.compile:
-            self.call = torch.compile(self.call)
 
     def _restore_training(self) -> None:
         optimizer = {n.removeprefix(_OPTIMIZER): t for n, t in self.training.items() if n.startswith(_OPTIMIZER)}

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from armillary.nn.attend import attend
 from armillary.nn.rope3d import RotaryTable
 from armillary.nn.rotary_seconds import rotary_seconds
 from armillary.nn.transformer import FeedForward
@@ -68,7 +69,7 @@ class Block(nn.Module):
         keys, values = own.keys, own.values
         if memory is not None:
             keys, values = torch.cat([memory.keys, keys], dim=1), torch.cat([memory.values, values], dim=1)
-        seen_BHND = functional.scaled_dot_product_attention(query_BNHD.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2))
+        seen_BHND = attend(query_BNHD.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2))
         tokens = tokens + gate * self.join(seen_BHND.transpose(1, 2).flatten(-2))
         return tokens + gate_after * self.feed_forward(self.norm(tokens) * (1.0 + scale_after) + shift_after), own
 

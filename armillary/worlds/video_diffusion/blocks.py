@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from armillary.nn.attend import attend
 from armillary.nn.rms_norm import RmsNorm
 from armillary.worlds.video_diffusion.rotary import Turn
 
@@ -90,9 +91,7 @@ class Attention(nn.Module):
         query_BNHD, key_BMHD = self.query_norm(query_BNHD), self.key_norm(key_BMHD)
         if turn is not None:
             query_BNHD, key_BMHD = turn.rotate(query_BNHD), turn.rotate(key_BMHD)
-        seen_BHND = functional.scaled_dot_product_attention(
-            query_BNHD.transpose(1, 2), key_BMHD.transpose(1, 2), value_BMHD.transpose(1, 2), attn_mask=allowed
-        )
+        seen_BHND = attend(query_BNHD.transpose(1, 2), key_BMHD.transpose(1, 2), value_BMHD.transpose(1, 2), allowed)
         return self.join(seen_BHND.transpose(1, 2).flatten(-2))
 
 
