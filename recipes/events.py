@@ -58,7 +58,7 @@ def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, list]:
     """Everything measured of one seed, a number for each onset, by "what|of whom|of which event"."""
     data, quick = out / "data", options.quick
     if not (data / "meta" / "info.json").exists():
-        write_dataset(data, recorded(DATA_SEED, quick), robot_type=f"armillary-{ENV}", full_colour=True)
+        write_dataset(data, recorded(DATA_SEED, quick), robot_type=f"armillary-{ENV}")
     replay = ["python", "-m", f"recipes.{NAME}", "--seed", str(seed)]
     run = trained(FAMILY, recipe(seed, quick), data=data, folder=out / f"model-{seed}", replay=replay)
     classifier = learn_events(recorded(CLASSIFIER_SEED, quick), camera=CAMERA, events=EVENTS, steps=20 if quick else 400)

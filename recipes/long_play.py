@@ -77,7 +77,7 @@ def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, list]:
     """Everything measured of one seed, a number for each dream, by "what|of whom"."""
     data, quick, found = out / "data", options.quick, {}
     if not (data / "meta" / "info.json").exists():
-        write_dataset(data, recorded(DATA_SEED, 4 if quick else EPISODES), robot_type=f"armillary-{ENV}", full_colour=True)
+        write_dataset(data, recorded(DATA_SEED, 4 if quick else EPISODES), robot_type=f"armillary-{ENV}")
     episodes = recorded(JUDGED_SEED, 4 if quick else JUDGED)
     counts = {"coins": partial(shown, COIN), "bricks": partial(shown, BRICK)}
     for name, frames in MEMORY.items():

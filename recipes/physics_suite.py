@@ -71,7 +71,7 @@ def judge(seed: int, options: Namespace, out: Path) -> Mapping:
         if not (data / "meta" / "info.json").exists():
             logger.info("seed %d: recording", seed)
             clips = recorded(SEEDS_APART * seed, 1 if options.quick else RECORDED)
-            write_dataset(data, clips, robot_type="armillary-physics", full_colour=True)
+            write_dataset(data, clips, robot_type="armillary-physics")
         logger.info("seed %d: training", seed)
         replay = ["python", "-m", f"recipes.{NAME}", "--family", options.family, "--seed", str(seed)]
         run = trained(options.family, settings(options, seed), data=data, folder=out / f"{options.family}-{seed}", replay=replay)

@@ -35,12 +35,13 @@ from armillary.data.video import encode_video
 from armillary.data.video_files import FILES_PER_CHUNK
 
 SINGLE_CHUNK = 900
+SMALL = 128  # pixels: below, a thing is often so few pixels wide that halved colour is most of what a recording loses
 
 
 class DatasetWriter:
     """Appends episodes to a v3.0 dataset. The first episode decides which features it has.
 
-    `crf` and `full_colour` are those of `encode_video`.
+    `crf` and `full_colour` are those of `encode_video`; left out, pictures with a side of less than SMALL pixels have full colour.
 
     Raises StorageError when `path` exists (unless `resume`) or another writer has it, DataError when an episode does
     not fit the dataset or holds NaN.
@@ -55,11 +56,12 @@ class DatasetWriter:
         state_names: Sequence[str] = (),
         resume: bool = False,
         crf: int = 18,
-        full_colour: bool = False,
+        full_colour: bool | None = None,
     ):
         self.path = Path(path)
         self.robot_type = robot_type
-        self._names, self._video = (tuple(action_names), tuple(state_names)), {"crf": crf, "full_colour": full_colour}
+        self._names, self._crf = (tuple(action_names), tuple(state_names)), crf
+        self._full_colour = full_colour
         self._features: dict[str, Feature] = {}
         self._fps, self._episodes, self._frames = 0.0, 0, 0
         self._tasks: list[str] = []
@@ -143,7 +145,9 @@ class DatasetWriter:
         row |= {"dataset_from_index": self._frames, "dataset_to_index": self._frames + len(episode)}
         for camera in sorted(episode.frames):
             path = safe_join(self.path, fill(VIDEO_PATH, place | {"video_key": camera}))
-            encode_video(path, episode.frames[camera], self._fps, **self._video)
+            small = min(episode.frames[camera].shape[1:3]) < SMALL
+            full_colour = small if self._full_colour is None else self._full_colour
+            encode_video(path, episode.frames[camera], self._fps, crf=self._crf, full_colour=full_colour)
             track = read_track(path)
             if len(track) != len(episode):
                 raise DataError(f"{path}: {len(track)} of {len(episode)} frames were encoded; check the disk and save again")

@@ -55,16 +55,29 @@ def test_what_was_recorded_is_read_back(tmp_path: Path):
 
 
 def test_full_colour_keeps_what_is_two_pixels_wide(tmp_path: Path):
-    """Of red and blue squares of two pixels, a half of which lies across every shared colour."""
-    squares = (np.indices((32, 32)) + 1) // 2 % 2
-    frame = np.where((squares[0] ^ squares[1])[..., None], np.array([220, 30, 30]), np.array([30, 30, 220])).astype(np.uint8)
-    recorded = Episode(frames={VIEW: np.stack([frame] * 4)}, actions=np.zeros((4, 1), np.float32), seconds_per_step=0.1)
-    lost = {}
+    recorded, lost = squares(32), {}
     for full in (False, True):
         path = write_dataset(tmp_path / str(full), [recorded], full_colour=full)
         assert validate(path).ok
-        lost[full] = np.abs(open_dataset(path).load(0).frames[VIEW].astype(int) - frame).mean()
+        lost[full] = loss_of(path, recorded)
     assert lost[True] < 5 < 40 < lost[False]
+
+
+@pytest.mark.parametrize(("size", "full"), [(126, True), (128, False)])
+def test_small_pictures_are_recorded_in_full_colour(tmp_path: Path, size: int, full: bool):
+    recorded = squares(size)
+    assert (loss_of(write_dataset(tmp_path / "set", [recorded]), recorded) < 5) == full
+
+
+def squares(size: int) -> Episode:
+    """Red and blue squares of two pixels, a half of which lies across every shared colour."""
+    places = (np.indices((size, size)) + 1) // 2 % 2
+    frame = np.where((places[0] ^ places[1])[..., None], np.array([220, 30, 30]), np.array([30, 30, 220])).astype(np.uint8)
+    return Episode(frames={VIEW: np.stack([frame] * 4)}, actions=np.zeros((4, 1), np.float32), seconds_per_step=0.1)
+
+
+def loss_of(path: Path, recorded: Episode) -> float:
+    return float(np.abs(open_dataset(path).load(0).frames[VIEW].astype(int) - recorded.frames[VIEW]).mean())
 
 
 def test_captions_are_the_rows_tasks(tmp_path: Path):

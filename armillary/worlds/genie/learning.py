@@ -60,7 +60,7 @@ def dynamics_loss(
         seen, inferred = tokenizer.codes(frames), actions.codes(frames[:, earlier:])
         codes = seen[:, earlier:]
         inferred = torch.cat([torch.full_like(inferred[:, :1], dynamics.unknown), inferred], dim=1)
-        hidden = hide(codes[:, 1:].flatten(2).shape, rng)
+        hidden = hide(codes[:, 1:].flatten(2).shape, dynamics.config.passes, rng)
     if captions is not None:
         said.append(dynamics.hear(captions[:, earlier + 1 :])[:, :, None])
     if earlier:
@@ -138,10 +138,13 @@ def label_loss(labels: ActionMap, codes: Tensor, actions: Float[Tensor, "b t a"]
     return Loss(total, {"labels": total.detach(), "mapped_right": right, "labelled_steps": labels.count.float()})
 
 
-def hide(shape: torch.Size, rng: Generator) -> Tensor:
-    """Which places of each frame (`b t n`) are hidden: each with a chance drawn for its frame between LEAST_HIDDEN and one."""
+def hide(shape: torch.Size, passes: int, rng: Generator) -> Tensor:
+    """Which places of each frame (`b t n`) are hidden: all, as in the first of `passes`, in one frame of so many, else each with a chance
+    drawn for its frame between LEAST_HIDDEN and one. Where some are shown they tell what happens; only where none are must actions and
+    texts."""
     chance = LEAST_HIDDEN + (1 - LEAST_HIDDEN) * torch.rand(*shape[:2], 1, generator=rng, device=rng.device)
-    return torch.rand(shape, generator=rng, device=rng.device) < chance
+    first = torch.rand(*shape[:2], 1, generator=rng, device=rng.device) * passes < 1
+    return (torch.rand(shape, generator=rng, device=rng.device) < chance) | first
 
 
 def earlier_and_own(dynamics: Dynamics, steps: int) -> Tensor:
