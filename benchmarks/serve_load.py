@@ -50,6 +50,7 @@ SHAPE = DataShape(
     height=64, width=64, action_size=2, action_mean=(0.0, 0.0), action_std=(0.2, 0.2), seconds_per_step=0.1, has_rewards=False
 )
 CHANGES_EVERY_S = 0.25
+LONGEST_MIN = 24 * 60
 TAKEN, TRIES = 0.03, 4
 ANSWER_S = 30.0  # for a first answer on a machine that is busy with something else
 ROOT = Path(__file__).resolve().parent.parent
@@ -234,6 +235,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=0.0, help="how long the 16 people play (default: 10 s)")
     parser.add_argument("--people", help="what a process of people is told; for this benchmark itself")
     options = parser.parse_args()
+    if not 0 <= options.minutes <= LONGEST_MIN:
+        parser.error(f"--minutes must be between 0 and {LONGEST_MIN}, received {options.minutes}")
     torch.set_num_threads(1)
     if options.people:
         print(json.dumps(asyncio.run(play_together(json.loads(options.people)))))

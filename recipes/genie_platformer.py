@@ -59,7 +59,7 @@ SETTINGS = TILE_CODES | {
     "model.action-size": "32",
     "model.change-weight": "0",
 }
-WHOLE = {"train.steps": "4500", "model.tokenize-share": "0.12", "model.action-share": "0.33"}
+WHOLE = {"train.steps": "5200", "model.tokenize-share": "0.25", "model.action-share": "0.29"}
 ACTIONS_ALONE = {"train.steps": "1550", "model.tokenize-share": "0.01", "model.action-share": "0.96"}
 CHANGED = {
     "no dropped past": {"model.drop-past": "0"},

@@ -120,9 +120,13 @@ def test_the_variance_hinge_is_the_lack_of_deviation():
     assert float(variance_hinge(torch.cat([spread, half], dim=1))) == pytest.approx(0.25, abs=1e-4)
 
 
-def test_at_least_half_of_a_frame_is_hidden():
-    shares = hide(torch.Size((4, 200, 400)), seeded(0)).float().mean(-1)
-    assert shares.min() > LEAST_HIDDEN - 0.1 and shares.max() <= 1 and shares.mean() == pytest.approx(0.75, abs=0.02)
+@pytest.mark.parametrize("passes", [1, 4])
+def test_all_of_a_frame_is_hidden_as_often_as_in_play_else_at_least_half(passes: int):
+    shares = hide(torch.Size((4, 400, 400)), passes, seeded(0)).float().mean(-1)
+    assert float((shares == 1).float().mean()) == pytest.approx(1 / passes, abs=0.03)
+    if passes > 1:
+        partly = shares[shares < 1]
+        assert partly.min() > LEAST_HIDDEN - 0.1 and partly.mean() == pytest.approx(0.75, abs=0.02)
 
 
 @torch.no_grad()
