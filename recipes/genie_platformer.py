@@ -4,7 +4,8 @@
 
 Unlabelled video of levels in four themes; judged on other levels, in a theme that was never seen (and, beside it, in themes that were).
 The view turns pages: where it follows the figure, but not at a level's ends, the same key moves what is seen to either side, and no code
-of what was seen to move can be one of what was done. Runs to either side are as frequent.
+of what was seen to move can be one of what was done. Nor where things slide: a key let go of goes on for a while, so the ground has grip.
+Runs to either side are as frequent.
 Rows: the tokenizer's PSNR; dPSNR at +4 steps (dreams under inferred latent actions minus under random ones); how often the latent action
 tells the true one of all six keys, any key being right after which the simulator shows the very same next picture (a jump in the air, a
 step into a wall: no video tells these from standing), and how often the very key that was held; R2 of the true action linear in the latent
@@ -51,6 +52,7 @@ JUDGED = 12  # episodes of the held-out theme, and of those seen
 FITTED = (16, 3)  # episodes in all themes, so many times, on which it is counted what codes mean
 DATA_SEED, JUDGED_SEED = 0, 10_000
 PAGES = {"pages": True}
+GRIP = {"slipperiness_s": 0.02}
 KEYS = (0.1, 0.25, 0.25, 0.1, 0.15, 0.15)  # how often each is pressed
 SETTINGS = TILE_CODES | {
     "model.action-shrink": "1",
@@ -89,7 +91,7 @@ def recipe(seed: int, quick: bool, changes: Mapping[str, str] | None = None) -> 
 
 def videos(count: int, seed: int, theme: str, **options) -> list[Episode]:
     """Levels drawn by `seed`, played with runs to either side."""
-    played = {"policy": Sticky(weights=KEYS), "options": PAGES, "size": SIZE}
+    played = {"policy": Sticky(weights=KEYS), "options": PAGES, "layout": GRIP, "size": SIZE}
     return record_episodes(ENV, num_episodes=count, num_steps=STEPS, seed=seed, theme=theme, **played, **options)
 
 
