@@ -83,7 +83,7 @@ def settings() -> Config:
 
 
 def recipe(seed: int, quick: bool, changes: Mapping[str, str] | None = None) -> Config:
-    """The settings of one training run, with `changes` (a remedy less, or one more) of its latent actions alone. The last weights are judged."""
+    """The settings of one training run; with `changes`, a remedy less or one more, of its latent actions alone."""
     parts = WHOLE if changes is None else ACTIONS_ALONE | dict(changes)
     words = {"train.seed": str(seed), **SETTINGS, **parts}
     return override(PRESETS["default"], words | (QUICK if quick else {}))
