@@ -37,7 +37,8 @@ class ModelConfig:
     training windows is shown in other colours.
 
     Where the recordings' frames have captions, the dynamics is told them (`text` "bytes": by a small transformer of `text_width` over
-    `text_bytes` bytes; "none": not), and events can be prompted.
+    `text_bytes` bytes; "none": not), and events can be prompted. In windows where anything is said, a share `swapped_share` of the latent
+    actions is another window's, so that events are learned from texts and not from what latent actions tell of them.
 
     With `memory_frames` 0 nothing is remembered beyond `context_steps`. Else the latest looks at up to `memory_length` views are kept, and
     the `memory_frames` most like the newest frame are looked at for each frame that is drawn (memory.py); windows of the dynamics'
@@ -93,6 +94,7 @@ class ModelConfig:
     memory_length: int = 96
     memory_window: int = 32
     guessed_share: float = 0.0
+    swapped_share: float = 0.25
 
     def __post_init__(self):
         check_sampling(self.temperature, self.top_p)
@@ -115,7 +117,7 @@ class ModelConfig:
             raise ConfigError(
                 f"model.num_frames and model.tokenize_frames must be 2 or more, received {self.num_frames} and {self.tokenize_frames}"
             )
-        for name in ("drop_past", "recolour", "guessed_share"):
+        for name in ("drop_past", "recolour", "guessed_share", "swapped_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"model.{name} must lie between 0 and 1, received {getattr(self, name)}")
         for name in ("variance_weight", "change_weight", "reach"):

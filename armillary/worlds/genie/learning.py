@@ -53,12 +53,15 @@ def dynamics_loss(
     """The hidden codes of every frame but a window's first, in cross-entropy a digit; codes and latent actions are taken as they are.
 
     A frame is told its own caption, where there are any: what goes on when it is drawn. The first `earlier` frames are there to be
-    remembered alone: the window begins after them. A share `guessed_share` of the windows is known as the dynamics itself draws it.
+    remembered alone: the window begins after them. In training some latent actions are swapped (`swap_actions`), and a share
+    `guessed_share` of the windows is known as the dynamics itself draws it.
     """
     quantiser, said, again = tokenizer.quantiser, [], None
     with torch.no_grad():
         seen, inferred = tokenizer.codes(frames), actions.codes(frames[:, earlier:])
         codes = seen[:, earlier:]
+        if captions is not None and dynamics.training:
+            inferred = swap_actions(inferred, captions[:, earlier:], dynamics.config.swapped_share, rng)
         inferred = torch.cat([torch.full_like(inferred[:, :1], dynamics.unknown), inferred], dim=1)
         hidden = hide(codes[:, 1:].flatten(2).shape, dynamics.config.passes, rng)
     if captions is not None:
@@ -145,6 +148,18 @@ def hide(shape: torch.Size, passes: int, rng: Generator) -> Tensor:
     chance = LEAST_HIDDEN + (1 - LEAST_HIDDEN) * torch.rand(*shape[:2], 1, generator=rng, device=rng.device)
     first = torch.rand(*shape[:2], 1, generator=rng, device=rng.device) * passes < 1
     return (torch.rand(shape, generator=rng, device=rng.device) < chance) | first
+
+
+def swap_actions(inferred: Int[Tensor, "b s"], captions: UInt8[Tensor, "b t k"], share: float, rng: Generator) -> Int[Tensor, "b s"]:
+    """Latent actions, of which in windows where anything is said a `share` is another window's, at the same step.
+
+    What a text says changes pictures as an action does, and its latent action tells so. In play a key's does not: a dynamics that had read
+    the event there would not listen to the text."""
+    if not share:
+        return inferred
+    other = inferred[torch.randperm(len(inferred), generator=rng, device=rng.device)]
+    swapped = torch.rand(inferred.shape, generator=rng, device=rng.device) < share
+    return torch.where(swapped & captions.flatten(1).any(dim=1)[:, None], other, inferred)
 
 
 def earlier_and_own(dynamics: Dynamics, steps: int) -> Tensor:

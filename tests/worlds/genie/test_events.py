@@ -7,7 +7,7 @@ import torch
 
 from armillary.core import Prompt, WorldError, seeded, to_bytes
 from armillary.core.check import check_world
-from armillary.worlds.genie.learning import dynamics_loss, earlier_and_own
+from armillary.worlds.genie.learning import dynamics_loss, earlier_and_own, swap_actions
 from armillary.worlds.genie.train import build
 from armillary.worlds.genie.world import GenieWorld
 from tests.worlds.genie.small_genie import SHAPE, small_batch, small_config, small_world
@@ -106,3 +106,28 @@ def test_the_reader_learns_with_the_dynamics_alone():
     assert world.dynamics.reader.letters.weight.grad is not None
     world.begin_phase("tokenize")
     assert not world.dynamics.reader.letters.weight.requires_grad
+
+
+def test_latent_actions_are_swapped_where_anything_is_said_and_nowhere_else():
+    inferred = torch.arange(600)[:, None].expand(-1, 4) + 1000 * torch.arange(4)
+    captions = torch.zeros(600, 5, 3, dtype=torch.uint8)
+    captions[:300, 4] = 1  # the last frame's alone
+    swapped = swap_actions(inferred, captions, 0.25, seeded(0))
+    assert torch.equal(swapped[300:], inferred[300:])
+    assert float((swapped[:300] != inferred[:300]).float().mean()) == pytest.approx(0.25, abs=0.04)
+    assert torch.equal(swapped // 1000, inferred // 1000), "of the same step"
+    assert torch.equal(swap_actions(inferred, captions, 0.0, seeded(0)), inferred)
+
+
+@torch.no_grad()
+def test_only_training_swaps_latent_actions(monkeypatch):
+    """With every latent action another window's, each window is told what the other did."""
+    world, batch = hearing_world(swapped_share=1.0), small_batch()
+    captions = torch.ones(2, 5, 8, dtype=torch.uint8)
+    monkeypatch.setattr(torch, "randperm", lambda count, **_: torch.arange(count).flip(0))
+    inferred, told, tell = world.infer(batch.frames), [], world.dynamics.told
+    monkeypatch.setattr(world.dynamics, "told", lambda before, actions: told.append(actions[:, 1:]) or tell(before, actions))
+    for learns in (True, False):
+        dynamics_loss(world.dynamics.train(learns), world.tokenizer, world.actor, batch.frames, seeded(0), captions)
+    assert not torch.equal(inferred[0], inferred[1])
+    assert torch.equal(told[0], inferred.flip(0)) and torch.equal(told[1], inferred)
