@@ -44,8 +44,9 @@ class ModelConfig:
     the `memory_frames` most like the newest frame are looked at for each frame that is drawn (memory.py); windows of the dynamics'
     training have `memory_window` earlier frames to remember.
 
-    In a share `guessed_share` of the dynamics' windows the frames before are not the recorded ones but what the dynamics draws after these,
-    as in play, where errors feed on errors.
+    To the dynamics a code that is not what it was a frame before counts `happens_weight` times more than one that is: most of a picture
+    stays, and what happens is few codes. In a share `guessed_share` of its windows the frames before are not the recorded ones but what the
+    dynamics draws after these, as in play, where errors feed on errors.
 
     `stages` "apart" trains one after another (shares `tokenize_share` and `action_share` of the steps; the dynamics takes what is left),
     "together" all three at once. In `label_share` of the steps, the last ones, at most `labelled_steps` recorded actions are mapped to
@@ -95,6 +96,7 @@ class ModelConfig:
     memory_window: int = 32
     guessed_share: float = 0.0
     swapped_share: float = 0.25
+    happens_weight: float = 8.0
 
     def __post_init__(self):
         check_sampling(self.temperature, self.top_p)
@@ -120,7 +122,7 @@ class ModelConfig:
         for name in ("drop_past", "recolour", "guessed_share", "swapped_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"model.{name} must lie between 0 and 1, received {getattr(self, name)}")
-        for name in ("variance_weight", "change_weight", "reach"):
+        for name in ("variance_weight", "change_weight", "reach", "happens_weight"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"model.{name} must be 0 or more, received {getattr(self, name)}")
         if not 0 <= self.memory_frames <= min(self.memory_length, self.memory_window):

@@ -50,7 +50,8 @@ def dynamics_loss(
     captions: UInt8[Tensor, "b t k"] | None = None,
     earlier: int = 0,
 ) -> Loss:
-    """The hidden codes of every frame but a window's first, in cross-entropy a digit; codes and latent actions are taken as they are.
+    """The hidden codes of every frame but a window's first, in cross-entropy a digit, those that differ from a frame before counting
+    `happens_weight` times more; codes and latent actions are taken as they are.
 
     A frame is told its own caption, where there are any: what goes on when it is drawn. The first `earlier` frames are there to be
     remembered alone: the window begins after them. In training some latent actions are swapped (`swap_actions`), and a share
@@ -76,7 +77,9 @@ def dynamics_loss(
         known = _partly_guessed(dynamics, codes, logits_of, rng)
     logits = logits_of(known, codes[:, 1:], hidden=hidden)
     truth, before = (to_digits(some.flatten(2), dynamics.levels)[hidden] for some in (codes[:, 1:], known[:, :-1]))
-    cross_entropy = functional.cross_entropy(logits.flatten(0, 1), truth.flatten())
+    each = functional.cross_entropy(logits.flatten(0, 1), truth.flatten(), reduction="none").view_as(truth).mean(dim=-1)
+    weight = 1 + dynamics.config.happens_weight * (before != truth).any(dim=-1)
+    cross_entropy = (each * weight).sum() / weight.sum()
     right = (logits.detach().argmax(-1) == truth).float().mean()
     copied = (before == truth).float().mean()
     return Loss(cross_entropy, {"cross_entropy": cross_entropy.detach(), "right": right, "right_by_copying": copied})

@@ -22,7 +22,15 @@ PRESETS: Mapping[str, Config] = {
     "default": Config(),
     "published": Config(
         model=ModelConfig(
-            bottleneck="vq", latent_size=32, drop_past=0.0, variance_weight=0.0, change_weight=0.0, reach=0, passes=25, temperature=2.0
+            bottleneck="vq",
+            latent_size=32,
+            drop_past=0.0,
+            variance_weight=0.0,
+            change_weight=0.0,
+            happens_weight=0.0,
+            reach=0,
+            passes=25,
+            temperature=2.0,
         )
     ),
 }

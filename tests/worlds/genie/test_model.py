@@ -1,5 +1,7 @@
 """The parts of Genie: patches, digits, latent actions with their remedies, masked prediction, decoding in passes, and the map of keys."""
 
+import math
+
 import pytest
 import torch
 from torch.nn import functional
@@ -180,6 +182,23 @@ def test_the_loss_of_a_sure_right_answer_is_nothing():
     assert float(found.total.detach()) == pytest.approx(0.0, abs=1e-4) and float(found.parts["right"]) == 1.0
     moving = dynamics_loss(world.dynamics, world.tokenizer, world.actor, batch.frames, seeded(0))
     assert float(moving.total.detach()) > 1.0
+
+
+@torch.no_grad()
+def test_what_happens_counts_more_than_what_stays():
+    """Of a world that guesses a copy, with logit 2: by hand, each code's mean over its digits, weighed if any of them changed."""
+    batch, likely = small_batch(), 2.0
+    world = small_world(happens_weight=3.0, passes=1)
+    world.dynamics.heads.weight.data.zero_()
+    world.dynamics.copied.data.fill_(likely)
+    digits = to_digits(world.tokenizer.codes(batch.frames).flatten(2), world.dynamics.levels)
+    same = digits[:, 1:] == digits[:, :-1]
+    choices = torch.tensor(world.dynamics.levels)
+    each = ((choices - 1 + math.exp(likely)).log() - likely * same).mean(-1)
+    weight = torch.where(same.all(-1), 1.0, 4.0)
+    assert 0 < same.all(-1).float().mean() < 1
+    found = dynamics_loss(world.dynamics, world.tokenizer, world.actor, batch.frames, seeded(0))
+    assert float(found.total) == pytest.approx(float((each * weight).sum() / weight.sum()), rel=1e-4)
 
 
 @torch.no_grad()

@@ -166,6 +166,7 @@ def test_a_step_that_does_not_fit_is_refused():
         ({"guessed_share": float("nan")}, "guessed_share"),
         ({"guessed_share": 1.5}, "guessed_share"),
         ({"swapped_share": -0.1}, "swapped_share"),
+        ({"happens_weight": -1.0}, "happens_weight"),
     ],
 )
 def test_settings_that_do_not_hold_together_are_refused(changes, said):
