@@ -10,7 +10,7 @@ def attend(
     query: Float[Tensor, "b h n d"],
     key: Float[Tensor, "b h m d"],
     value: Float[Tensor, "b h m d"],
-    allowed: Bool[Tensor, "*#b n m"] | None = None,
+    allowed: Bool[Tensor, "*#rows #n m"] | None = None,
     *,
     causal: bool = False,
 ) -> Float[Tensor, "b h n d"]:
