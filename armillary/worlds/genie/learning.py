@@ -162,7 +162,8 @@ def swap_actions(inferred: Int[Tensor, "b s"], captions: UInt8[Tensor, "b t k"],
         return inferred
     other = inferred[torch.randperm(len(inferred), generator=rng, device=rng.device)]
     swapped = torch.rand(inferred.shape, generator=rng, device=rng.device) < share
-    return torch.where(swapped & captions.flatten(1).any(dim=1)[:, None], other, inferred)
+    said = (captions != 0).flatten(1).any(dim=1)
+    return torch.where(swapped & said[:, None], other, inferred)
 
 
 def earlier_and_own(dynamics: Dynamics, steps: int) -> Tensor:
