@@ -17,6 +17,7 @@ from armillary.policies.catalog import FAMILIES as POLICIES
 from armillary.studies.source import Source, average_frame, measure_seen, open_source, strided, strided_from_every_frame
 from armillary.tokenizers.catalog import FAMILIES as TOKENIZERS
 from armillary.train import distributed
+from armillary.train.compiling import require_compiler
 from armillary.train.families import Families
 from armillary.train.loop import FitResult, fit
 from armillary.train.progress import Progress
@@ -116,7 +117,10 @@ def train_family(
             "config": to_plain(config),
             "shape": to_plain(shape),
         }
-        world = build_world(family, config, shape)  # first: what cannot be built leaves no folder behind
+        distributed.choose_precision(config.train, group.device)  # first: what cannot be built or run leaves no folder behind
+        if config.train.compile:
+            require_compiler(group.device)
+        world = build_world(family, config, shape)
         start = _start(init, world, family, config, shape, lora_rank)
         if start is not None:
             config_plain["init"] = asdict(start)

@@ -22,8 +22,7 @@ def compiled(network: nn.Module, call: Callable, device: torch.device) -> Iterat
 
     Afterwards the network is as it was: what is done with it next has other shapes, and would be compiled anew for each.
     """
-    if device.type == "cpu":
-        _require_compiler()
+    require_compiler(device)
     blocks = repeated_blocks(network)
     for block in blocks:
         block.forward = torch.compile(block.forward, dynamic=False)
@@ -50,9 +49,10 @@ def _repeats(members: nn.ModuleList) -> bool:
     return len(members) > 1 and len(forms) == 1 and type(members[0]).forward is not nn.Module.forward
 
 
-def _require_compiler() -> None:
+def require_compiler(device: torch.device) -> None:
+    """ConfigError on a CPU without a C++ compiler."""
     names = [os.environ["CXX"]] if os.environ.get("CXX") else COMPILERS
-    if not any(shutil.which(name) for name in names):
+    if device.type == "cpu" and not any(shutil.which(name) for name in names):
         raise ConfigError(
             f"train.compile needs a C++ compiler on a CPU, and none of {', '.join(names)} was found: install one (Debian: "
             "`apt install g++`), name yours in the environment variable CXX, or set train.compile=false"

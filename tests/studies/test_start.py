@@ -180,3 +180,12 @@ def test_what_cannot_be_a_start_is_refused_before_anything_is_written(given, mes
     assert command("train", family, "--data", place / "other", "--out", tmp_path / "run", "--steps", "2", *rest) == code
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_what_this_machine_cannot_run_is_refused_before_anything_is_written(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setattr("armillary.train.distributed.cpu_has_bf16", lambda: False)
+    for setting, message in ((["--train.compile", "true"], "no-such-compiler was found"), (["--train.precision", "bf16"], "bf16 units")):
+        assert command("train", "vmc", "--data", place / "other", "--out", tmp_path / "run", "--train.device", "cpu", *setting) == 2
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "run").exists()
