@@ -10,9 +10,10 @@ Rows: the tokenizer's PSNR; dPSNR at +4 steps (dreams under inferred latent acti
 tells the true one of all six keys, any key being right after which the simulator shows the very same next picture (a jump in the air, a
 step into a wall: no video tells these from standing), and how often the very key that was held; R2 of the true action linear in the latent
 one; each beside random latent actions, and the key that is right most often. What latent actions tell is asked, too, of runs that lack one
-remedy against ignored actions each, or have one more: their latent action model is trained as long, no dynamics. A code stands for 4 x 4
-of 32 x 32 pixels, one tile of the level. Last the whole step's frames a second, picture as JPEG, one world, one core. Intervals are
-bootstrapped over seeds and episodes together. A seed takes about fifty minutes of one core.
+remedy against ignored actions each, or have one more: their latent action model is trained as long, no dynamics. Dreams are judged again
+drawn of codes alone, without what these lose of the last real picture. A code stands for 4 x 4 of 32 x 32 pixels, one tile of the level.
+Last the whole step's frames a second, picture as JPEG, one world, one core. Intervals are bootstrapped over seeds and episodes together. A
+seed takes about an hour of one core.
 """
 
 import io
@@ -56,12 +57,13 @@ GRIP = {"slipperiness_s": 0.02}
 KEYS = (0.1, 0.25, 0.25, 0.1, 0.15, 0.15)  # how often each is pressed
 SETTINGS = TILE_CODES | {
     "model.action-shrink": "1",
-    "model.recolour": "0.5",
+    "model.levels": "8,8,8,8,8,8,8,8,8,8,8,8",
+    "model.recolour": "0.7",
     "model.num-actions": "64",
     "model.action-size": "32",
     "model.change-weight": "0",
 }
-WHOLE = {"train.steps": "5200", "model.tokenize-share": "0.25", "model.action-share": "0.29"}
+WHOLE = {"train.steps": "6900", "model.tokenize-share": "0.435", "model.action-share": "0.22"}
 ACTIONS_ALONE = {"train.steps": "1550", "model.tokenize-share": "0.01", "model.action-share": "0.96"}
 CHANGED = {
     "no dropped past": {"model.drop-past": "0"},
@@ -69,6 +71,7 @@ CHANGED = {
     "no moved pixels": {"model.reach": "0"},
     "a weight on change": {"model.change-weight": "4"},
 }
+CODES_ALONE = "no detail of the last real picture"
 HORIZON = 4
 FRAMES_TIMED = 48
 
@@ -146,6 +149,8 @@ def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, list]:
             measured = judge_codes(run.world, fit, played, seed)
             if name == "model":
                 measured |= judge_pictures(run.world, played[0], seed)
+                alone = judge_dreams(run.world.drawn_with(detail=False), played[0], seed)
+                found |= {f"{what}|{CODES_ALONE}|{where}": values for what, values in alone.items()}
             found |= {f"{what}|{name}|{where}": values for what, values in measured.items()}
         if name == "model":
             found["frames per second, one world, one core, with JPEG|model|32 px"] = [frames_per_second(run.world)]
@@ -156,9 +161,14 @@ def judge(seed: int, options: Namespace, out: Path) -> Mapping[str, list]:
 @torch.no_grad()
 def judge_pictures(world: GenieWorld, episodes: Sequence[Episode], seed: int) -> dict[str, np.ndarray]:
     """How true pictures are, and how they follow latent actions."""
+    found = {"tokenizer PSNR": np.array([tokenizer_psnr(world, one) for one in episodes])}
+    return found | judge_dreams(world, episodes, seed)
+
+
+def judge_dreams(world: GenieWorld, episodes: Sequence[Episode], seed: int) -> dict[str, np.ndarray]:
+    """How true dreams are, and how they follow latent actions."""
     steered = steer(world, episodes, camera=CAMERA, horizon=HORIZON, seed=seed)
     return {
-        "tokenizer PSNR": np.array([tokenizer_psnr(world, one) for one in episodes]),
         "PSNR at +4 with inferred actions": steered.inferred[:, HORIZON - 1],
         "PSNR at +4 of copy-last": steered.copy_last[:, HORIZON - 1],
         "dPSNR at +4": steered.delta(HORIZON),

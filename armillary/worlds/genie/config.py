@@ -34,7 +34,8 @@ class ModelConfig:
     `action_shrink` times smaller, in which things move by up to `reach` pixels a step. `drop_past`, `variance_weight` and `change_weight`
     keep them from being ignored (latent_actions.py; 0 switches one off, as it does for `reach`). Every transformer looks back at
     `context_steps` frames. A frame is drawn in `passes` passes; `temperature` 0 takes the likeliest codes. A share `recolour` of the
-    training windows is shown in other colours.
+    training windows is shown in other colours (recolour.py). With `detail` a dream keeps what codes lose of the last real picture where it
+    stays as it was (detail.py).
 
     Where the recordings' frames have captions, the dynamics is told them (`text` "bytes": by a small transformer of `text_width` over
     `text_bytes` bytes; "none": not), and events can be prompted. In windows where anything is said, a share `swapped_share` of the latent
@@ -83,6 +84,7 @@ class ModelConfig:
     action_share: float = 0.28
     label_share: float = 0.02
     recolour: float = 0.0
+    detail: bool = True
     num_frames: int = 6
     tokenize_frames: int = 4
     batch_size: int = 8

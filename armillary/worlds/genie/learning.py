@@ -44,14 +44,14 @@ def action_loss(actions: LatentActionModel, frames: Float[Tensor, "b t 3 h w"], 
 def dynamics_loss(
     dynamics: Dynamics,
     tokenizer: STTokenizer,
-    actions: LatentActionModel,
     frames: Float[Tensor, "b t 3 h w"],
+    inferred: Int[Tensor, "b s"],
     rng: Generator,
     captions: UInt8[Tensor, "b t k"] | None = None,
     earlier: int = 0,
 ) -> Loss:
     """The hidden codes of every frame but a window's first, in cross-entropy a digit, those that differ from a frame before counting
-    `happens_weight` times more; codes and latent actions are taken as they are.
+    `happens_weight` times more; codes are taken as they are, and so are the latent actions `inferred` between a window's frames.
 
     A frame is told its own caption, where there are any: what goes on when it is drawn. The first `earlier` frames are there to be
     remembered alone: the window begins after them. In training some latent actions are swapped (`swap_actions`), and a share
@@ -59,7 +59,7 @@ def dynamics_loss(
     """
     quantiser, said, again = tokenizer.quantiser, [], None
     with torch.no_grad():
-        seen, inferred = tokenizer.codes(frames), actions.codes(frames[:, earlier:])
+        seen = tokenizer.codes(frames)
         codes = seen[:, earlier:]
         if captions is not None and dynamics.training:
             inferred = swap_actions(inferred, captions[:, earlier:], dynamics.config.swapped_share, rng)

@@ -10,14 +10,14 @@ camera's place says what is alike; here the codes do. Keeping a frame where the 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from armillary.core import State
 from armillary.nn.quantise import Quantiser
+from armillary.worlds.genie.alike import differ, places
 
 NEW_VIEW = 0.2  # of a frame's places: with more that differ it is another view
-DIFFERS = 0.1  # squared distance of two latents, as a share of their squared lengths together, from which a place differs
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,7 @@ def no_memory(codes: Int[Tensor, "b r c"], length: int) -> Memory:
 
 def remember(memory: Memory, quantiser: Quantiser, codes: Int[Tensor, "b r c"], leaves: Bool[Tensor, " b"]) -> Memory:
     """The memory after frames have left the window of the rows that `leaves` names."""
-    here, kept = places(quantiser, codes[:, None]), places(quantiser, memory.first)
-    apart = (here - kept).square().sum(dim=2) / (here.square() + kept.square()).sum(dim=2).clamp_min(1e-6)
-    changed = (apart > DIFFERS).float().mean(dim=-1).masked_fill(~memory.there(), torch.inf)
+    changed = differ(quantiser, codes[:, None], memory.first).float().mean(dim=-1).masked_fill(~memory.there(), torch.inf)
     nearest, least = changed.argmin(dim=1), changed.amin(dim=1)
     known = least < NEW_VIEW
     length = memory.looks.shape[1]
@@ -83,8 +81,3 @@ def recall_in_window(
         if now >= first:
             found.append(recall(memory, quantiser, codes[:, now], count))
     return torch.stack([looks for looks, _ in found], dim=1), torch.stack([there for _, there in found], dim=1)
-
-
-def places(quantiser: Quantiser, codes: Int[Tensor, "b m r c"]) -> Float[Tensor, "b m d n"]:
-    """The latents at every place of frames, each frame by itself."""
-    return quantiser.codes_to_z(codes).transpose(1, 2).flatten(3)

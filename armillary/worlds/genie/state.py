@@ -8,6 +8,7 @@ from torch import Tensor
 
 from armillary.core import State
 from armillary.nn.quantise import Quantiser
+from armillary.worlds.genie.detail import Detail
 from armillary.worlds.genie.memory import Memory, remember
 
 
@@ -17,7 +18,7 @@ class GenieState(State):
 
     `known` and `drawn` hold the keys and values that the dynamics and the tokenizer's decoder need of those frames: they follow from the
     rest, and save computing it again. `text` says what goes on from the next step on (UTF-8; of a world that hears).
-    `memory` holds what was seen before these frames (of a world that has one).
+    `memory` holds what was seen before these frames (of a world that has one), `detail` what codes lost of the last real one.
     """
 
     pictures: Float[Tensor, "b t 3 h w"]
@@ -28,6 +29,7 @@ class GenieState(State):
     drawn: Float[Tensor, "b k 2 t n v"]
     text: UInt8[Tensor, "b e"] | None = None
     memory: Memory | None = None
+    detail: Detail | None = None
 
     def there(self) -> Bool[Tensor, "b t"]:
         """Which of the `t` frames are."""

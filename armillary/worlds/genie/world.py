@@ -1,6 +1,7 @@
 """Genie as a World: played with the dataset's actions, or with latent ones."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 
 import gymnasium
@@ -12,6 +13,7 @@ from torch.nn import functional
 
 from armillary.core import (
     Batch,
+    ConfigError,
     InfersActions,
     Loss,
     Phase,
@@ -30,17 +32,19 @@ from armillary.nn.action_scale import ActionScale
 from armillary.nn.quantise import perplexity
 from armillary.worlds.genie.config import ModelConfig
 from armillary.worlds.genie.decoding import draw_frame
+from armillary.worlds.genie.detail import give_back, keep_detail
 from armillary.worlds.genie.dynamics import Dynamics
 from armillary.worlds.genie.labels import ActionMap
 from armillary.worlds.genie.latent_actions import LatentActionModel
 from armillary.worlds.genie.learning import action_loss, dynamics_loss, label_loss, tokenize_loss
 from armillary.worlds.genie.memory import no_memory, recall, remember
-from armillary.worlds.genie.recolour import recolour
+from armillary.worlds.genie.recolour import recolour, repaint
 from armillary.worlds.genie.state import GenieState, are_there
 from armillary.worlds.genie.tokenizer import STTokenizer
 
 TOKENIZE, ACT, DREAM, TOGETHER, LABEL = "tokenize", "latent-actions", "dynamics", "together", "labels"
 LABEL_RATE = 0.1  # of the action map alone: a few numbers, few steps
+DRAWING = {"passes", "temperature", "top_p", "detail"}  # settings of a frame's drawing alone
 FEWEST_ACTIONS = 1.5  # codes in use, as a perplexity, below which nothing was told apart
 
 
@@ -65,6 +69,14 @@ class GenieWorld(nn.Module, World[GenieState], Renders, InfersActions, Promptabl
             context_steps=config.context_steps,
         )
         self.phase = self.phases()[0].name
+
+    def drawn_with(self, **settings) -> "GenieWorld":
+        """The same world, with the same weights, that draws otherwise: by other `passes`, `temperature`, `top_p` or `detail`."""
+        if set(settings) - DRAWING:
+            raise ConfigError(f"only {', '.join(sorted(DRAWING))} can change in a trained world, received {', '.join(sorted(settings))}")
+        other = copy(self)
+        other.config = replace(self.config, **settings)
+        return other
 
     def start(self, prompt: Prompt, rng: Generator) -> GenieState:
         """From the last `context_steps` frames at most; a world with a memory keeps those before them.
@@ -118,7 +130,10 @@ class GenieWorld(nn.Module, World[GenieState], Renders, InfersActions, Promptabl
         )
         memory = state.remembered(quantiser)
         picture, drawn = self.tokenizer.draw(quantiser.codes_to_z(codes[:, None]), state.drawn, there)
-        return state.then(picture=picture[:, 0].clamp(0.0, 1.0), codes=codes, action=action, known=known, drawn=drawn, memory=memory)
+        shown = picture[:, 0].clamp(0.0, 1.0)
+        if state.detail is not None:
+            shown = give_back(state.detail, quantiser, codes, shown).clamp(0.0, 1.0)
+        return state.then(picture=shown, codes=codes, action=action, known=known, drawn=drawn, memory=memory)
 
     def observe(self, state: GenieState, action: Float[Tensor, "b a"], observation: Float[Tensor, "b 3 h w"], rng: Generator) -> GenieState:
         """The window of pictures moves on to the one really seen: the state of a start from them."""
@@ -187,14 +202,25 @@ class GenieWorld(nn.Module, World[GenieState], Renders, InfersActions, Promptabl
             with torch.no_grad():
                 codes = self.infer(batch.frames)
             return label_loss(self.labels, codes, self.standardise(batch.actions), learns=self.training)
-        frames = recolour(batch.frames, self.config.recolour if self.training else 0.0, rng)
-        losses = {
-            TOKENIZE: lambda: tokenize_loss(self.tokenizer, frames[:, : self.config.tokenize_frames], rng),
-            ACT: lambda: action_loss(self.actor, frames, rng),
-            DREAM: lambda: dynamics_loss(self.dynamics, self.tokenizer, self.actor, frames, rng, self._captions(batch), self._earlier()),
-        }
-        found = [losses[name]() for name in ((TOKENIZE, ACT, DREAM) if self.phase == TOGETHER else (self.phase,))]
+        losses = {TOKENIZE: self._tokenize_loss, ACT: self._action_loss, DREAM: self._dynamics_loss}
+        found = [losses[name](batch, rng) for name in ((TOKENIZE, ACT, DREAM) if self.phase == TOGETHER else (self.phase,))]
         return Loss(torch.stack([one.total for one in found]).sum(), {name: part for one in found for name, part in one.parts.items()})
+
+    def _tokenize_loss(self, batch: Batch, rng: Generator) -> Loss:
+        return tokenize_loss(self.tokenizer, repaint(batch.frames[:, : self.config.tokenize_frames], self._recoloured(), rng), rng)
+
+    def _action_loss(self, batch: Batch, rng: Generator) -> Loss:
+        return action_loss(self.actor, recolour(batch.frames, self._recoloured(), rng), rng)
+
+    def _dynamics_loss(self, batch: Batch, rng: Generator) -> Loss:
+        """What was done is inferred from the frames in their own colours."""
+        earlier, frames = self._earlier(), repaint(batch.frames, self._recoloured(), rng)
+        with torch.no_grad():
+            inferred = self.actor.codes(batch.frames[:, earlier:])
+        return dynamics_loss(self.dynamics, self.tokenizer, frames, inferred, rng, self._captions(batch), earlier)
+
+    def _recoloured(self) -> float:
+        return self.config.recolour if self.training else 0.0
 
     def _captions(self, batch: Batch) -> UInt8[Tensor, "b t n"] | None:
         """What is said of each frame, in as many bytes as are read."""
@@ -222,8 +248,11 @@ class GenieWorld(nn.Module, World[GenieState], Renders, InfersActions, Promptabl
             before = torch.cat([torch.zeros_like(z[:, :, :1]), z[:, :, :-1]], dim=2)
             has_before = torch.cat([torch.zeros_like(there[:, :1]), there[:, :-1]], dim=1)
             told = self.dynamics.told(before * has_before[:, None, :, None, None], actions)
-            known, drawn = self.dynamics.remember(told, z, there=there), self.tokenizer.draw(z, there=there)[1]
-        return GenieState(pictures=pictures, codes=codes, actions=actions, count=count, known=known, drawn=drawn, text=text)
+            known, (shown, drawn) = self.dynamics.remember(told, z, there=there), self.tokenizer.draw(z, there=there)
+        detail = None
+        if self.config.detail:
+            detail = keep_detail(codes[:, -1], pictures[:, -1], shown[:, -1].clamp(0.0, 1.0), self.config.patch)
+        return GenieState(pictures=pictures, codes=codes, actions=actions, count=count, known=known, drawn=drawn, text=text, detail=detail)
 
     def diagnose(self, row: Mapping[str, object]) -> str:
         """Whether latent actions tell anything apart."""

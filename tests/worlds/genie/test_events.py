@@ -102,7 +102,7 @@ def test_the_reader_learns_with_the_dynamics_alone():
     world, batch = hearing_world(), small_batch()
     captions = torch.zeros(2, 5, 8, dtype=torch.uint8)
     world.begin_phase("dynamics")
-    dynamics_loss(world.dynamics, world.tokenizer, world.actor, batch.frames, seeded(0), captions).total.backward()
+    dynamics_loss(world.dynamics, world.tokenizer, batch.frames, world.infer(batch.frames), seeded(0), captions).total.backward()
     assert world.dynamics.reader.letters.weight.grad is not None
     world.begin_phase("tokenize")
     assert not world.dynamics.reader.letters.weight.requires_grad
@@ -128,6 +128,6 @@ def test_only_training_swaps_latent_actions(monkeypatch):
     inferred, told, tell = world.infer(batch.frames), [], world.dynamics.told
     monkeypatch.setattr(world.dynamics, "told", lambda before, actions: told.append(actions[:, 1:]) or tell(before, actions))
     for learns in (True, False):
-        dynamics_loss(world.dynamics.train(learns), world.tokenizer, world.actor, batch.frames, seeded(0), captions)
+        dynamics_loss(world.dynamics.train(learns), world.tokenizer, batch.frames, world.infer(batch.frames), seeded(0), captions)
     assert not torch.equal(inferred[0], inferred[1])
     assert torch.equal(told[0], inferred.flip(0)) and torch.equal(told[1], inferred)

@@ -13,7 +13,7 @@ from armillary.worlds.genie.labels import ActionMap
 from armillary.worlds.genie.latent_actions import LatentActionModel, variance_hinge
 from armillary.worlds.genie.learning import LEAST_HIDDEN, dynamics_loss, earlier_and_own, hide
 from armillary.worlds.genie.patches import from_patches, to_patches
-from armillary.worlds.genie.recolour import recolour
+from armillary.worlds.genie.recolour import recolour, repaint
 from tests.worlds.genie.small_genie import small_batch, small_config, small_world
 
 
@@ -178,9 +178,9 @@ def test_the_loss_of_a_sure_right_answer_is_nothing():
     world.dynamics.copied.data.fill_(50.0)
     world.tokenizer.encoder.blocks[0].time.join.weight.data.zero_()
     still = batch.frames[:, :1].expand(-1, 5, -1, -1, -1)
-    found = dynamics_loss(world.dynamics, world.tokenizer, world.actor, still, seeded(0))
+    found = dynamics_loss(world.dynamics, world.tokenizer, still, world.infer(still), seeded(0))
     assert float(found.total.detach()) == pytest.approx(0.0, abs=1e-4) and float(found.parts["right"]) == 1.0
-    moving = dynamics_loss(world.dynamics, world.tokenizer, world.actor, batch.frames, seeded(0))
+    moving = dynamics_loss(world.dynamics, world.tokenizer, batch.frames, world.infer(batch.frames), seeded(0))
     assert float(moving.total.detach()) > 1.0
 
 
@@ -197,7 +197,7 @@ def test_what_happens_counts_more_than_what_stays():
     each = ((choices - 1 + math.exp(likely)).log() - likely * same).mean(-1)
     weight = torch.where(same.all(-1), 1.0, 4.0)
     assert 0 < same.all(-1).float().mean() < 1
-    found = dynamics_loss(world.dynamics, world.tokenizer, world.actor, batch.frames, seeded(0))
+    found = dynamics_loss(world.dynamics, world.tokenizer, batch.frames, world.infer(batch.frames), seeded(0))
     assert float(found.total) == pytest.approx(float((each * weight).sum() / weight.sum()), rel=1e-4)
 
 
@@ -211,9 +211,9 @@ def test_windows_may_be_known_as_the_dynamics_itself_draws_them():
         world = small_world(guessed_share=share).train()
         world.dynamics.copied.data.fill_(50.0)
         world.tokenizer.encoder.blocks[0].time.join.weight.data.zero_()
-        found = dynamics_loss(world.dynamics, world.tokenizer, world.actor, taking_turns, seeded(0))
+        found = dynamics_loss(world.dynamics, world.tokenizer, taking_turns, world.infer(taking_turns), seeded(0))
         right[share] = float(found.parts["right_by_copying"])
-        judged = dynamics_loss(world.dynamics.eval(), world.tokenizer, world.actor, taking_turns, seeded(0))
+        judged = dynamics_loss(world.dynamics.eval(), world.tokenizer, taking_turns, world.infer(taking_turns), seeded(0))
         assert float(judged.parts["right_by_copying"]) == pytest.approx(right[0.0])
     assert right[1.0] > 0.7 + 0.3 * right[0.0]
 
@@ -277,3 +277,22 @@ def test_other_colours_are_the_same_picture_in_other_colours():
             assert (known == changed[row, :, colour : colour + 1]).all(dim=(0, 2, 3)).any(), (
                 "one of the colours or its complement, throughout"
             )
+
+
+def test_repainted_windows_have_other_colours_throughout():
+    """Every colour is replaced by one, wherever and whenever in a window it is; windows by different ones."""
+    frames = torch.randint(2, (64, 2, 3, 4, 4), generator=seeded(0)).float()  # eight colours
+    assert torch.equal(repaint(frames, 0.0, seeded(0)), frames)
+    changed = repaint(frames, 0.5, seeded(0))
+    assert changed.min() >= 0 and changed.max() <= 1
+    same = (changed == frames).flatten(1).all(1)
+    assert 0.3 < same.float().mean() < 0.75
+    palettes = []
+    for row in (~same).nonzero().flatten().tolist():
+        before, after = (some[row].movedim(1, -1).flatten(0, 2) for some in (frames, changed))
+        colours = [after[(before == colour).all(dim=1)] for colour in torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 3)]
+        assert all(torch.allclose(some, some[:1].expand_as(some), atol=1e-6) for some in colours if len(some))
+        palettes.append(torch.cat(colours).unique(dim=0))
+    assert len(palettes) > 10 and torch.stack([palette.std(dim=0).mean() for palette in palettes]).median() > 0.2, "things stay apart"
+    means = torch.stack([palette.mean(dim=0) for palette in palettes])
+    assert (torch.cdist(means, means) + torch.eye(len(means))).min() > 0, "each in colours of its own"

@@ -44,7 +44,7 @@ def test_a_short_prompt_is_read_as_if_nothing_were_before_it():
 @torch.no_grad()
 def test_the_cache_is_what_a_window_says():
     """Stepping, then looking only at the window's frames anew, gives the keys and values that the steps kept, where nothing was dropped."""
-    world, batch = small_world(temperature=0.0), small_batch()
+    world, batch = small_world(temperature=0.0, detail=False), small_batch()
     state = start(world, batch, 1)
     for action in (1, 2):
         state = world.step_latent(state, torch.full((2,), action), seeded(0))
@@ -54,6 +54,19 @@ def test_the_cache_is_what_a_window_says():
     pictures, drawn = world.tokenizer.draw(z)
     assert torch.allclose(known, state.known, atol=1e-4) and torch.allclose(drawn, state.drawn, atol=1e-4)
     assert torch.allclose(pictures[:, 1:].clamp(0, 1), state.pictures[:, 1:], atol=1e-4)
+
+
+@torch.no_grad()
+def test_drawing_otherwise_needs_no_other_world():
+    world, batch = small_world(), small_batch()
+    other = world.drawn_with(passes=1, temperature=1.0)
+    pictures = {}
+    for name, one in (("as it was", world), ("otherwise", other), ("as built so", small_world(passes=1, temperature=1.0))):
+        pictures[name] = one.render(one.step_latent(start(one, batch), torch.tensor([1, 2]), seeded(0)))["rgb"]
+    assert torch.equal(pictures["otherwise"], pictures["as built so"])
+    assert not torch.equal(pictures["otherwise"], pictures["as it was"])
+    with pytest.raises(ConfigError, match="only detail, passes, temperature, top_p can change in a trained world, received depth"):
+        world.drawn_with(depth=2)
 
 
 @torch.no_grad()
