@@ -2,7 +2,8 @@
 
     python -m recipes.genie_platformer [--seeds N] [--seed K ...] [--out DIR] [--quick] [--json]
 
-Unlabelled video of levels in four themes; judged on other levels, in a theme that was never seen (and, beside it, in themes that were).
+Unlabelled video of levels, half of it in four themes and half in themes drawn by chance; judged on other levels, in a theme that was
+never seen (and, beside it, in the four).
 The view turns pages: where it follows the figure, but not at a level's ends, the same key moves what is seen to either side, and no code
 of what was seen to move can be one of what was done. Nor where things slide: a key let go of goes on for a while, so the ground has grip.
 Runs to either side are as frequent.
@@ -47,8 +48,8 @@ from recipes.tile_codes import QUICK, SIZE, TILE_CODES
 from recipes.training import processor_seconds, trained
 
 NAME, FAMILY, ENV = "genie_platformer", "genie", "platformer"
-SEEN, HELD_OUT = ("paper", "midnight", "meadow", "workshop"), "candy"
-EPISODES, STEPS = 48, 64  # of each theme
+SEEN, HELD_OUT, MANY = ("paper", "midnight", "meadow", "workshop"), "candy", "drawn"
+EPISODES, STEPS = 24, 64  # of each theme, and as many again in themes drawn by chance
 JUDGED = 12  # episodes of the held-out theme, and of those seen
 FITTED = (16, 3)  # episodes in all themes, so many times, on which it is counted what codes mean
 DATA_SEED, JUDGED_SEED = 0, 10_000
@@ -58,7 +59,7 @@ KEYS = (0.1, 0.25, 0.25, 0.1, 0.15, 0.15)  # how often each is pressed
 SETTINGS = TILE_CODES | {
     "model.action-shrink": "1",
     "model.levels": "8,8,8,8,8,8,8,8,8,8,8,8",
-    "model.recolour": "0.7",
+    "model.recolour": "0.3",
     "model.num-actions": "64",
     "model.action-size": "32",
     "model.change-weight": "0",
@@ -112,7 +113,8 @@ def recorded(out: Path, quick: bool) -> Path:
     folder = out / "data"
     if not (folder / "meta" / "info.json").exists():
         count = 1 if quick else EPISODES
-        episodes = [one for number, theme in enumerate(SEEN) for one in videos(count, DATA_SEED + number, theme)]
+        counts = {theme: count for theme in SEEN} | {MANY: len(SEEN) * count}
+        episodes = [one for number, (theme, many) in enumerate(counts.items()) for one in videos(many, DATA_SEED + number, theme)]
         numbered = [replace(one, index=index) for index, one in enumerate(episodes)]
         write_dataset(folder, numbered, robot_type=f"armillary-{ENV}")
     return folder

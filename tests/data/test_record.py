@@ -69,6 +69,21 @@ def test_small_pictures_are_recorded_in_full_colour(tmp_path: Path, size: int, f
     assert (loss_of(write_dataset(tmp_path / "set", [recorded]), recorded) < 5) == full
 
 
+def test_small_pictures_are_kept_without_loss_and_what_stays_stays(tmp_path: Path):
+    """A square walks over noise: a pixel that it does not touch is the same in every frame, as it was but for the rounding of colours."""
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    frames = np.stack([noise] * 8)
+    for moment in range(8):
+        frames[moment, 4:8, 2 * moment : 2 * moment + 4] = 255
+    recorded = Episode(frames={VIEW: frames}, actions=np.zeros((8, 1), np.float32), seconds_per_step=0.1)
+    found = {}
+    for name, crf in (("default", None), ("good", 18)):
+        kept = open_dataset(write_dataset(tmp_path / name, [recorded], crf=crf)).load(0).frames[VIEW]
+        found[name] = np.abs(kept.astype(int) - frames).max(), (kept[:, 16:] != kept[:1, 16:]).any(axis=-1).mean()
+    assert found["default"][0] <= 3 and found["default"][1] == 0
+    assert found["good"][0] > 10 and found["good"][1] > 0.1
+
+
 def squares(size: int) -> Episode:
     """Red and blue squares of two pixels, a half of which lies across every shared colour."""
     places = (np.indices((size, size)) + 1) // 2 % 2

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from armillary.core import WorldError
-from armillary.worlds.small.themes import THEME_NAMES
+from armillary.worlds.small.themes import DRAWN_NAMES, THEME_NAMES
 
-RANDOM = "random"
+RANDOM, DRAWN = "random", "drawn"
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,20 @@ def _values(name: str, factor: Factor, wanted: object, noise: Float[Tensor, " b"
 
 
 def choose_theme(wanted: object, batch_size: int, rng: Generator) -> Tensor:
-    """The index into THEME_NAMES for each world, from a theme's name, one name per world, or "random"."""
-    drawn = torch.randint(len(THEME_NAMES), (batch_size,), generator=rng, device=rng.device)
-    if wanted == RANDOM:
+    """The number of each world's theme (`themes.every_theme`), from a theme's name, one name per world, "random" (any of those that have
+    a name of their own), or "drawn" (any of those drawn by chance)."""
+    offset, count = (len(THEME_NAMES), len(DRAWN_NAMES)) if wanted == DRAWN else (0, len(THEME_NAMES))
+    drawn = offset + torch.randint(count, (batch_size,), generator=rng, device=rng.device)
+    if wanted in (RANDOM, DRAWN):
         return drawn
     names = [wanted] * batch_size if isinstance(wanted, str) else list(wanted) if isinstance(wanted, list | tuple) else [wanted]
     if len(names) != batch_size:
         raise WorldError(f"layout theme needs one name or {batch_size}, received {wanted!r}")
+    known = (*THEME_NAMES, *DRAWN_NAMES)
     for name in names:
-        if name not in THEME_NAMES:
-            raise WorldError(f"there is no theme {name!r}; choose one of {', '.join(THEME_NAMES)} or {RANDOM!r}")
-    return torch.tensor([THEME_NAMES.index(name) for name in names], device=rng.device)
+        if name not in known:
+            kinds = (
+                f"{', '.join(THEME_NAMES)}, {RANDOM!r} (any of these), {DRAWN_NAMES[0]} to {DRAWN_NAMES[-1]}, or {DRAWN!r} (any of these)"
+            )
+            raise WorldError(f"there is no theme {name!r}; choose one of {kinds}")
+    return torch.tensor([known.index(name) for name in names], device=rng.device)

@@ -1,34 +1,13 @@
 """Themes: how a small world looks. The same physics under another theme is the simplest shift of appearance."""
 
-from dataclasses import dataclass
 from functools import cache
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-TEXTURES = ("plain", "checker", "grid", "planks", "dots", "stripes")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Theme:
-    """Colours (hex) by role, and the texture that mixes `floor` with `floor_accent`."""
-
-    texture: str
-    floor: str
-    floor_accent: str
-    wall: str
-    wall_edge: str
-    agent: str
-    objects: tuple[str, str, str, str]
-    goal: str
-    ink: str
-    sky_high: str
-    sky_low: str
-    hills: str
-    ground: str
-    grass: str
-
+from armillary.worlds.small.drawn_themes import COUNT, draw_theme
+from armillary.worlds.small.theme import TEXTURES, Theme
 
 THEMES: dict[str, Theme] = {
     "paper": Theme(
@@ -113,6 +92,13 @@ THEMES: dict[str, Theme] = {
     ),
 }
 THEME_NAMES: tuple[str, ...] = tuple(THEMES)
+DRAWN_NAMES: tuple[str, ...] = tuple(f"drawn-{number}" for number in range(COUNT))
+
+
+@cache
+def every_theme() -> tuple[Theme, ...]:
+    """Those of THEME_NAMES, then those of DRAWN_NAMES."""
+    return (*THEMES.values(), *(draw_theme(number) for number in range(COUNT)))
 
 
 def _rgb(colour: str) -> list[float]:
@@ -121,9 +107,9 @@ def _rgb(colour: str) -> list[float]:
 
 @cache
 def palette(role: str) -> Float[Tensor, "themes 3"]:
-    """The colour of one role in every theme, in the order of THEME_NAMES; `objects.0` is the first object's."""
+    """The colour of one role in every theme, in the order of `every_theme`; `objects.0` is the first object's."""
     name, _, index = role.partition(".")
-    colours = [getattr(theme, name) for theme in THEMES.values()]
+    colours = [getattr(theme, name) for theme in every_theme()]
     return torch.tensor([_rgb(c[int(index)] if index else c) for c in colours])
 
 
@@ -151,9 +137,7 @@ def floors(size: int) -> Float[Tensor, "themes 3 {size} {size}"]:
     """Every theme's floor, seen from above; drawn four times finer and averaged."""
     fine = (torch.arange(size * 4) + 0.5) / (size * 4)
     y, x = torch.meshgrid(fine, fine, indexing="ij")
-    pictures = []
-    for theme in THEMES.values():
-        weight = _blend(theme.texture, x, y)[None]
-        base, accent = (torch.tensor(_rgb(c))[:, None, None] for c in (theme.floor, theme.floor_accent))
-        pictures.append(torch.nn.functional.avg_pool2d(base + (accent - base) * weight, 4))
-    return torch.stack(pictures)
+    blends = torch.stack([_blend(texture, x, y) for texture in TEXTURES])
+    blend = torch.nn.functional.avg_pool2d(blends, 4)[[TEXTURES.index(theme.texture) for theme in every_theme()], None]
+    base, accent = (palette(role)[:, :, None, None] for role in ("floor", "floor_accent"))
+    return base + (accent - base) * blend

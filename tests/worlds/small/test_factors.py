@@ -5,8 +5,9 @@ import torch
 
 from armillary.core import Prompt, WorldError, seeded
 from armillary.worlds.catalog import SMALL, build_small
+from armillary.worlds.small.drawn_themes import APART, COUNT, draw_theme
 from armillary.worlds.small.factors import RANDOM, Factor, choose_factors
-from armillary.worlds.small.themes import THEME_NAMES, floors, palette
+from armillary.worlds.small.themes import THEME_NAMES, every_theme, floors, palette
 
 FACTORS = {"mass": Factor(1.0, 2.0, 1.5), "tilt": Factor(-1.0, 1.0, RANDOM)}
 
@@ -57,7 +58,10 @@ def test_themes_by_name_by_row_and_by_chance():
     assert start(["paper", "candy"]) == [0, THEME_NAMES.index("candy")]
     many = world.start(Prompt(batch_size=200, layout={"theme": "random"}), seeded(0)).theme
     assert set(many.tolist()) == set(range(len(THEME_NAMES)))
-    for wrong, complaint in (("neon", "no theme 'neon'"), (["paper"] * 3, "one name or 2"), (7, "one name or 2")):
+    assert start(["drawn-0", "drawn-95"]) == [len(THEME_NAMES), len(every_theme()) - 1]
+    drawn = world.start(Prompt(batch_size=400, layout={"theme": "drawn"}), seeded(0)).theme
+    assert drawn.min() == len(THEME_NAMES) and drawn.max() == len(every_theme()) - 1
+    for wrong, complaint in (("neon", "no theme 'neon'.*drawn-0 to drawn-95"), (["paper"] * 3, "one name or 2"), (7, "one name or 2")):
         with pytest.raises(WorldError, match=complaint):
             start(wrong)
 
@@ -70,3 +74,13 @@ def test_whatever_matters_stands_out_from_the_floor(role):
 
 def test_the_agent_is_not_mistaken_for_the_block():
     assert ((palette("agent") - palette("objects.0")).norm(dim=-1) > 0.3).all()
+
+
+def test_a_drawn_theme_is_always_the_same_and_its_things_stand_out_from_the_sky_and_from_each_other():
+    assert draw_theme(7) == draw_theme(7) == every_theme()[len(THEME_NAMES) + 7]
+    assert len({draw_theme(number) for number in range(COUNT)}) == COUNT
+    for behind in ("sky_high", "sky_low", "hills"):
+        for thing in ("agent", "ground", "grass", "wall", "objects.1"):
+            apart = (palette(thing) - palette(behind)).norm(dim=-1)[len(THEME_NAMES) :]
+            assert (apart > APART - 0.01).all(), (thing, behind)  # a hundredth: colours are rounded to bytes
+    assert ((palette("agent") - palette("grass")).norm(dim=-1)[len(THEME_NAMES) :] > APART - 0.01).all()
