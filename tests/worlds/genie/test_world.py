@@ -110,6 +110,20 @@ def test_each_phase_trains_its_own_parameters(phase, trained):
     assert touched == trained
 
 
+def test_the_dynamics_learns_from_other_colours_what_was_done_in_their_own(monkeypatch):
+    world, batch = small_world(recolour=1.0).train(), small_batch()
+    world.begin_phase("dynamics")
+    seen = {}
+    for name, part in (("actions", world.actor), ("codes", world.tokenizer)):
+        plain = part.codes
+        monkeypatch.setattr(
+            part, "codes", lambda frames, *rest, name=name, plain=plain: [seen.update({name: frames}), plain(frames, *rest)][1]
+        )
+    world.loss(batch, seeded(0))
+    assert torch.equal(seen["actions"], batch.frames)
+    assert not torch.isclose(seen["codes"], batch.frames, atol=0.01).all(dim=(1, 2, 3, 4)).any()
+
+
 def test_no_more_steps_are_labelled_than_allowed():
     world = small_world(labelled_steps=12).train()
     world.begin_phase("labels")
