@@ -28,6 +28,7 @@ PRESETS: Mapping[str, Config] = {
             variance_weight=0.0,
             change_weight=0.0,
             happens_weight=0.0,
+            detail=False,
             reach=0,
             passes=25,
             temperature=2.0,
